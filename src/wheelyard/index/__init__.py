@@ -1,0 +1,1 @@
+"""The index interface and every index that implements it."""

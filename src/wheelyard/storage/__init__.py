@@ -1,0 +1,1 @@
+"""Storage: the interface of a backend, and the portable class around it."""

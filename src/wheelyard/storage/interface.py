@@ -1,0 +1,257 @@
+"""
+What every store can do, and no more.
+
+A backend is small and dumb: it implements `Backend`. `storage.store.Store` wraps it and does, once for all backends,
+the checking of keys, the digests, the wrapping of errors and the metrics; backends rely on that ("a key is never empty").
+Every backend passes `wheelyard.testing.conformance.BackendSuite`, which tests each line of the docstrings below.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from wheelyard.model import Key, Revision, Sha256Hex
+
+if TYPE_CHECKING:
+    from wheelyard.storage.spool import Spool
+
+
+class Absent(Enum):
+    """The type of `ABSENT`: an expectation or an answer that a record does not exist."""
+
+    ABSENT = "absent"
+
+
+ABSENT: Final = Absent.ABSENT
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A small document and the revision under which it was read."""
+
+    content: bytes
+    revision: Revision
+
+
+class PutOutcome(Enum):
+    """What `put` found: writing twice is not an error, writing something else is."""
+
+    CREATED = "created"
+    SAME_CONTENT = "same-content"
+    CONFLICT = "conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """
+    One immutable file as the store lists it.
+
+    Attributes:
+        key: Where it is.
+        size: Bytes.
+        sha256: Its digest, when the store knows it without reading the file.
+    """
+
+    key: Key
+    size: int
+    sha256: Sha256Hex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes `start` up to but not including `stop`; `0 <= start < stop`, `stop` may pass the end of the file."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPath:
+    """The bytes are a file of this machine, whole and immutable."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectUrl:
+    """The bytes can be had by GET from `url` without credentials until `expires`."""
+
+    url: str
+    expires: datetime
+
+
+Location = LocalPath | RedirectUrl | None
+"""Where a file's bytes can be had besides `open`; None: only by `open`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """
+    Which records may have changed.
+
+    Attributes:
+        keys: Every key whose record changed since the cursor; may hold more, never less.
+        cursor: Ask with this next time.
+        complete: True when `keys` is the list of all records that exist (no cursor, or the cursor was no longer known).
+    """
+
+    keys: frozenset[Key]
+    cursor: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """
+    What a backend declares about itself.
+
+    Attributes:
+        atomic_batch: True when one `write` may hold several records, all or nothing.
+        spool_folder: Folder on the store's own disk where uploads should be spooled, so that `put` need not copy.
+        fresh: True when `peek` always tells, so a page can be served after one cheap question.
+    """
+
+    atomic_batch: bool = False
+    spool_folder: Path | None = None
+    fresh: bool = False
+
+
+class Backend(ABC):
+    """
+    One place where records and files are kept.
+
+    Methods raise our storage errors or let raw ones (`OSError`, HTTP errors) through; `Store` wraps those.
+    Nothing is left behind by a call that is cancelled or fails.
+    """
+
+    @property
+    @abstractmethod
+    def traits(self) -> Traits:
+        """What this backend can do beyond the minimum."""
+
+    async def start(self) -> None:
+        """Open connections, make folders, reclaim leftovers of killed processes. Called once, before anything else."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened. Called once, after everything else."""
+
+    # -- records ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def read(self, key: Key) -> Record:
+        """
+        Read one record.
+
+        Raises:
+            KeyNotFound: It does not exist, for certain.
+        """
+
+    @abstractmethod
+    async def write(
+        self, changes: Mapping[Key, bytes | None], expected: Mapping[Key, Revision | Absent]
+    ) -> Mapping[Key, Revision | Absent]:
+        """
+        Swap records, all or nothing, if none of them has moved; durable when it returns.
+
+        Args:
+            changes: New content by key; None removes the record. One key unless `traits.atomic_batch`.
+            expected: For each key of `changes`, the revision last read, or ABSENT.
+        Returns:
+            The new revision of each key, ABSENT for removed ones.
+        Raises:
+            Conflict: A record was not at the expected revision; nothing was written.
+        """
+
+    @abstractmethod
+    async def changes(self, cursor: str | None) -> Changes:
+        """
+        Tell which records may have changed since `cursor`; None asks for all keys. Cheap when nothing changed.
+
+        A cursor this store no longer knows is answered like None, with `complete`.
+        """
+
+    def peek(self, key: Key) -> Revision | Absent | None:
+        """
+        Tell a record's current revision without waiting, at the cost of one `stat` at most.
+
+        Returns:
+            None when that cannot be told without waiting.
+        """
+        return None
+
+    def peek_changes(self) -> str | None:
+        """Return a token that differs whenever any record may have changed, or None; at the cost of `peek`."""
+        return None
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def put(self, key: Key, spool: Spool) -> PutOutcome:
+        """
+        Store one immutable file; durable when it returns. The spool stays the caller's to discard.
+
+        Returns:
+            CREATED, or SAME_CONTENT when the same bytes were there, or CONFLICT when others were (they stay).
+            Of two writers of one key exactly one gets CREATED.
+        """
+
+    @abstractmethod
+    async def stat(self, key: Key) -> StoredFile:
+        """
+        Describe one file.
+
+        Raises:
+            KeyNotFound: It does not exist, for certain.
+        """
+
+    @abstractmethod
+    def open(self, key: Key, byte_range: ByteRange | None = None) -> AsyncIterator[bytes]:
+        """
+        Stream one file, or one range of it, in pieces of at most 1 MiB.
+
+        The iterator is an async generator: close it (`contextlib.aclosing`) when not read to the end.
+
+        Raises:
+            KeyNotFound: It does not exist; raised at the first piece.
+        """
+
+    async def locate(self, key: Key) -> Location:
+        """
+        Tell where the bytes can be had besides `open`.
+
+        Raises:
+            KeyNotFound: It does not exist (a backend that always answers None need not look).
+        """
+        return None
+
+    def local_path(self, key: Key) -> Path | None:
+        """Return the path where `key` is or would be on this machine, without looking; None when nowhere."""
+        return None
+
+    @abstractmethod
+    async def delete(self, key: Key) -> None:
+        """Remove one file; removing what is not there is not an error. Durable when it returns."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
+        """List the files whose key starts with `prefix`, in any order, records not among them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendContext:
+    """
+    What a backend is given besides its options.
+
+    Attributes:
+        name: Name of the index, for messages.
+        folder: A folder of this server's own for this index (`<ROOT>/cache/<name>`); may not exist yet.
+    """
+
+    name: str
+    folder: Path
