@@ -15,6 +15,7 @@ Every way this program can fail, in one tree.
     │   └── CrossSiteRequest
     ├── RequestError
     │   ├── InvalidName
+    │   ├── InvalidFilename
     │   ├── InvalidRequest
     │   ├── NotAcceptable
     │   ├── RequestTooLarge
@@ -34,6 +35,7 @@ Every way this program can fail, in one tree.
     ├── UpstreamError
     │   ├── UpstreamUnavailable
     │   └── UpstreamInvalid
+    ├── InvalidDocument
     ├── ArchiveError
     ├── Unsupported
     ├── Draining
@@ -218,6 +220,17 @@ class InvalidName(RequestError):
             hint="Names start and end with an ASCII letter or digit and contain only letters, digits, '.', '_' and '-'.",
         )
         self.name = name
+
+
+class InvalidFilename(RequestError):
+    """Not the name of a wheel or an sdist."""
+
+    code = "invalid-filename"
+
+    def __init__(self, filename: str, why: str) -> None:
+        super().__init__(f"'{shown(filename)}' is not the name of a distribution file: {why}")
+        self.filename = filename
+        self.why = why
 
 
 class InvalidRequest(RequestError):
@@ -458,6 +471,16 @@ class UpstreamInvalid(UpstreamError):
 
 
 # --- the rest ------------------------------------------------------------------------------------------------------
+
+
+class InvalidDocument(WheelyardError):
+    """
+    Bytes that should be a page, a record or core metadata are not.
+
+    Whoever knows where the bytes came from turns this into `RecordDamaged`, `UpstreamInvalid` or an upload problem.
+    """
+
+    code = "invalid-document"
 
 
 class ArchiveError(WheelyardError):
