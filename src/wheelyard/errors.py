@@ -368,9 +368,7 @@ class StorageError(WheelyardError):
 
     code = "storage"
 
-    def __init__(
-        self, message: str, *, store: str = "", key: str | None = None, hint: str | None = None
-    ) -> None:
+    def __init__(self, message: str, *, store: str = "", key: str | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.store = store
         self.key = key

@@ -33,6 +33,7 @@ API_VERSION = "1.4"
 """Version of the simple repository API spoken here. HTML stays 1.4 for ever (PEP 833)."""
 
 _NOTHING: Mapping[str, object] = MappingProxyType({})
+_NO_HASHES: Mapping[str, str] = MappingProxyType({})
 
 
 class FileKind(Enum):
@@ -82,7 +83,7 @@ class DistFile:
 
     filename: Filename
     url: str
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=lambda: _NO_HASHES)
     size: int | None = None
     upload_time: datetime | None = None
     requires_python: str | None = None
@@ -90,7 +91,7 @@ class DistFile:
     yanked: str | None = None
     gpg_sig: bool | None = None
     provenance: str | None = None
-    private: Mapping[str, object] = _NOTHING
+    private: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
 
     @property
     def sha256(self) -> Sha256Hex | None:
@@ -118,7 +119,7 @@ class ProjectPage:
     versions: tuple[str, ...] = ()
     status: ProjectStatus = ProjectStatus.ACTIVE
     status_reason: str | None = None
-    private: Mapping[str, object] = _NOTHING
+    private: Mapping[str, object] = field(default_factory=lambda: _NOTHING)
 
     def find(self, filename: str) -> DistFile | None:
         """Return the file of that name, or None."""

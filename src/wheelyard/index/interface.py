@@ -318,5 +318,3 @@ class PassThrough(Index):
     def peek_list(self) -> str | None:
         """Ask the inner index."""
         return self._inner.peek_list()
-
-
