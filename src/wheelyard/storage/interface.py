@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from wheelyard.model import Key, Revision, Sha256Hex
+from wheelyard.storage.locks import KeyedLocks
 
 if TYPE_CHECKING:
     from wheelyard.storage.spool import Spool
@@ -188,6 +190,19 @@ class Backend(ABC):
     def peek_changes(self) -> str | None:
         """Return a token that differs whenever any record may have changed, or None; at the cost of `peek`."""
         return None
+
+    def exclusive(self, key: Key) -> AbstractAsyncContextManager[None]:
+        """
+        Hold off other publishers of this record while files and record are written; reading goes on.
+
+        Only a courtesy that spares retries and tells leftovers from work under way: correctness rests on `write`.
+        This default knows the callers of this process only; a backend that can do better (a lock file) should.
+        `write` may be called while it is held, by the holder and by others.
+
+        Raises:
+            StorageUnavailable: Somebody held it for too long.
+        """
+        return self.__dict__.setdefault("_exclusive", KeyedLocks()).hold(key)  # type: ignore[no-any-return]
 
     # -- files -----------------------------------------------------------------------------------------------------
 
