@@ -1,0 +1,1 @@
+"""Who is asking, and what they may do; knows nothing of indexes or HTTP routes."""
