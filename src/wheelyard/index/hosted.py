@@ -1,0 +1,351 @@
+"""
+The index whose projects are ours: records and files in one store.
+
+A publish writes the files first and swaps the record last; that swap is the publication. Yank, status and delete are the
+same kind of swap. What is decided is decided by pure functions in `records`; this module reads, writes and retries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+import anyio
+import structlog
+from anyio import to_thread
+
+from wheelyard.errors import (
+    Conflict,
+    DistFileNotFound,
+    InvalidDocument,
+    KeyNotFound,
+    MetadataNotFound,
+    ProjectNotFound,
+    RecordDamaged,
+    StorageError,
+)
+from wheelyard.index import records
+from wheelyard.index.checks import CheckedUpload, PublishLimits, new_file, prepare
+from wheelyard.index.interface import (
+    Body,
+    Change,
+    Delete,
+    FileBody,
+    Index,
+    Published,
+    PublishOutcome,
+    StreamBody,
+    Upload,
+)
+from wheelyard.index.parsed_pages import ParsedPages
+from wheelyard.model import DistFile, Filename, Key, NormalizedName, ProjectList, ProjectPage, Revision
+from wheelyard.protocol.simple_json import parse_record, render_record
+from wheelyard.storage.interface import ABSENT, Absent, PutOutcome
+from wheelyard.storage.spool import Spool
+from wheelyard.storage.store import Store
+
+T = TypeVar("T")
+
+_log = structlog.get_logger(__name__)
+
+PREFIX = "simple/"
+RECORD_NAME = "index.json"
+METADATA_SUFFIX = ".metadata"
+METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
+SWAP_ATTEMPTS = 20  # other writers of one record that we outwait before we report a conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """
+    One file taken over from another server's folder.
+
+    Attributes:
+        file: The page entry it becomes.
+        spool: Its bytes.
+        metadata: Its core metadata, byte for byte; None when the archive could not be read.
+    """
+
+    file: DistFile
+    spool: Spool
+    metadata: bytes | None
+
+
+def record_key(project: NormalizedName) -> Key:
+    """Return where the record of a project is stored."""
+    return Key(f"{PREFIX}{project}/{RECORD_NAME}")
+
+
+def file_key(project: NormalizedName, filename: str) -> Key:
+    """Return where a file of a project is stored; the same path as its URL."""
+    return Key(f"{PREFIX}{project}/{filename}")
+
+
+def metadata_key(project: NormalizedName, filename: str) -> Key:
+    """Return where the core metadata of a file is stored."""
+    return file_key(project, filename + METADATA_SUFFIX)
+
+
+class HostedIndex(Index):
+    """
+    An index kept in a store.
+
+    Args:
+        name: Name of the index, for messages.
+        store: Where records and files are.
+        limits: What an upload may be.
+        clock: Tells the time of a publish, UTC.
+    """
+
+    def __init__(self, name: str, store: Store, *, limits: PublishLimits, clock: Callable[[], datetime]) -> None:
+        self.name = name
+        self.store = store
+        self._limits = limits
+        self._clock = clock
+        self._parsed = ParsedPages()
+        self._names: frozenset[str] = frozenset()
+        self._shown: ProjectList = ProjectList()
+        self._cursor: str | None = None
+        self._list_lock = asyncio.Lock()
+
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    async def list(self) -> ProjectList:
+        """List the projects; costs one question to the store when nothing changed."""
+        async with self._list_lock:
+            changes = await self.store.changes(self._cursor)
+            if changes.complete:
+                names = frozenset(filter(None, map(_project_of, changes.keys)))
+            else:
+                names = await self._patched(changes.keys)
+            if names != self._names:
+                self._names = names
+                self._shown = ProjectList(names=tuple(sorted(names)))
+            self._cursor = changes.cursor
+            return self._shown
+
+    async def page(self, project: NormalizedName) -> ProjectPage:
+        """Read one project page; of a quarantined project without its files (PEP 792)."""
+        page, _ = await self._read(project)
+        return page if page.status.offers_files else replace(page, files=())
+
+    async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
+        """Open one distribution file."""
+        listed = await self._listed(project, filename)
+        key = file_key(project, filename)
+        location = await self._present(key, self.store.locate(key))
+        body: Body = location or StreamBody(lambda byte_range: self.store.open(key, byte_range))
+        return FileBody(file=listed, size=records.known_size(listed), body=body)
+
+    async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
+        """Read the core metadata of a file whose page entry advertises it."""
+        listed = await self._listed(project, filename)
+        if listed.core_metadata is None:
+            raise MetadataNotFound(project, filename)
+        key = metadata_key(project, filename)
+        return await self._present(key, self.store.read_file(key, limit_bytes=METADATA_LIMIT_BYTES))
+
+    async def description(self, project: NormalizedName, filename: Filename) -> bytes | None:
+        """Read a file's core metadata for people, advertised or not."""
+        await self._listed(project, filename)
+        try:
+            return await self.store.read_file(metadata_key(project, filename), limit_bytes=METADATA_LIMIT_BYTES)
+        except KeyNotFound:
+            return None
+
+    def peek(self, project: NormalizedName) -> Revision | Absent | None:
+        """Ask the store for the record's revision, without waiting."""
+        return self.store.peek(record_key(project))
+
+    def peek_list(self) -> str | None:
+        """Ask the store whether any record changed, without waiting."""
+        return self.store.peek_changes()
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    async def publish(self, upload: Upload) -> Published:
+        """Check one upload and publish it: files first, the record last."""
+        checked = await to_thread.run_sync(lambda: prepare(upload, limits=self._limits))
+        project = checked.parsed.name
+        file = new_file(checked, upload, now=self._clock())
+        with anyio.CancelScope(shield=True):  # a client that leaves must not stop a publish half-way
+            async with self.store.exclusive(record_key(project)):
+                return await self._publish_locked(project, file, upload.spool, checked)
+
+    async def change(self, project: NormalizedName, change: Change) -> ProjectPage:
+        """Yank, set a status, or delete; the swap of the record is the change."""
+        key = record_key(project)
+        with anyio.CancelScope(shield=True):
+            async with self.store.exclusive(key):
+                before, revision = await self._read(project)
+                after, removed = records.decide(before, change, now=self._clock())
+                whole = isinstance(change, Delete) and records.is_whole_project(change)
+                await self.store.write({key: None if whole else render_record(after)}, {key: revision})
+                for filename in removed:
+                    await self._discard(file_key(project, filename), metadata_key(project, filename))
+        return after
+
+    async def adopt(self, project: NormalizedName, files: Sequence[Adopted]) -> int:
+        """
+        Take files of another server's folder into this index, in one swap; those already listed are passed over.
+
+        Returns:
+            How many files were new.
+        Raises:
+            StorageError: Nothing was listed; the call may be repeated.
+        """
+        key = record_key(project)
+        async with self.store.exclusive(key):
+            page, revision = await self._read_or_new(project)
+            new = [adopted for adopted in files if page.find(adopted.file.filename) is None]
+            for adopted in new:
+                await self._put_fresh(file_key(project, adopted.file.filename), adopted.spool)
+                if adopted.metadata is not None:
+                    await self._put_bytes_fresh(metadata_key(project, adopted.file.filename), adopted.metadata)
+            if new:
+                after = page
+                for adopted in new:
+                    after = records.with_file(after, adopted.file)
+                await self.store.write({key: render_record(after)}, {key: revision})
+        return len(new)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+
+    async def _publish_locked(
+        self, project: NormalizedName, file: DistFile, spool: Spool, checked: CheckedUpload
+    ) -> Published:
+        """Publish while nobody else publishes to this project."""
+        page, _ = await self._read_or_new(project)
+        known = records.decide_publish(page, file)
+        if known is not None:
+            return Published(PublishOutcome.UNCHANGED, project, known, checked.warnings)
+        created: list[Key] = []
+        try:
+            key = file_key(project, file.filename)
+            created.append(key)
+            await self._put_fresh(key, spool)
+            key = metadata_key(project, file.filename)
+            created.append(key)
+            await self._put_bytes_fresh(key, checked.inspection.metadata)
+            await self._swap_in(project, file)
+        except BaseException:
+            await self._discard_unlisted(project, file, created)
+            raise
+        return Published(PublishOutcome.CREATED, project, file, checked.warnings)
+
+    async def _swap_in(self, project: NormalizedName, file: DistFile) -> None:
+        """Add one file to the record; retried when somebody without our lock (another kind of writer) was faster."""
+        key = record_key(project)
+        for attempt in range(SWAP_ATTEMPTS):
+            page, revision = await self._read_or_new(project)
+            if records.decide_publish(page, file) is not None:
+                return
+            try:
+                await self.store.write({key: render_record(records.with_file(page, file))}, {key: revision})
+            except Conflict:
+                await anyio.sleep(0.01 * attempt)
+                continue
+            return
+        raise Conflict(key, store=self.name)
+
+    async def _put_fresh(self, key: Key, spool: Spool) -> None:
+        """Put a file that no record lists; other bytes under its name are a leftover of a killed publish."""
+        if await self.store.put(key, spool) is PutOutcome.CONFLICT:
+            await self.store.delete(key)
+            if await self.store.put(key, spool) is PutOutcome.CONFLICT:
+                raise Conflict(key, store=self.name)
+
+    async def _put_bytes_fresh(self, key: Key, content: bytes) -> None:
+        if await self.store.put_bytes(key, content) is PutOutcome.CONFLICT:
+            await self.store.delete(key)
+            await self.store.put_bytes(key, content)
+
+    async def _discard_unlisted(self, project: NormalizedName, file: DistFile, keys: Sequence[Key]) -> None:
+        """Remove what a failed publish wrote, unless the record does list the file after all."""
+        try:
+            page, _ = await self._read_or_new(project)
+        except StorageError:
+            return  # nothing is known; `doctor` will find the orphan
+        if page.find(file.filename) is None:
+            await self._discard(*keys)
+
+    async def _discard(self, *keys: Key) -> None:
+        for key in keys:
+            try:
+                await self.store.delete(key)
+            except StorageError as error:
+                _log.warning("left-behind", index=self.name, key=key, error=str(error))
+
+    async def _read(self, project: NormalizedName) -> tuple[ProjectPage, Revision]:
+        """Read and parse the record, or take the parsed one when its revision still holds."""
+        key = record_key(project)
+        revision = self.store.peek(key)
+        if revision is ABSENT:
+            raise ProjectNotFound(project)
+        if revision is not None and (page := self._parsed.get(project, revision)) is not None:
+            return page, revision
+        try:
+            record = await self.store.read(key)
+        except KeyNotFound:
+            raise ProjectNotFound(project) from None
+        try:
+            page = parse_record(record.content)
+        except InvalidDocument as error:
+            raise RecordDamaged(key, error.message, store=self.name) from error
+        if page.name != project:
+            raise RecordDamaged(key, f"it is the record of project '{page.name}'", store=self.name)
+        self._parsed.put(project, record.revision, page)
+        return page, record.revision
+
+    async def _read_or_new(self, project: NormalizedName) -> tuple[ProjectPage, Revision | Absent]:
+        try:
+            return await self._read(project)
+        except ProjectNotFound:
+            return ProjectPage(name=project), ABSENT
+
+    async def _listed(self, project: NormalizedName, filename: Filename) -> DistFile:
+        page = await self.page(project)
+        listed = page.find(filename)
+        if listed is None:
+            raise DistFileNotFound(project, filename)
+        return listed
+
+    async def _present(self, key: Key, reading: Awaitable[T]) -> T:
+        """Await a read of bytes that the record promises; their absence is damage, not "not found"."""
+        try:
+            return await reading
+        except KeyNotFound as error:
+            raise RecordDamaged(key, "the record lists it, and it is not there", store=self.name) from error
+
+    async def _patched(self, keys: frozenset[Key]) -> frozenset[str]:
+        """Return the names after looking again at the records that may have changed."""
+        names = set(self._names)
+        for key in keys:
+            project = _project_of(key)
+            if project is None:
+                continue
+            if await self._exists(key):
+                names.add(project)
+            else:
+                names.discard(project)
+        return frozenset(names)
+
+    async def _exists(self, key: Key) -> bool:
+        seen = self.store.peek(key)
+        if seen is not None:
+            return seen is not ABSENT
+        try:
+            await self.store.read(key)
+        except KeyNotFound:
+            return False
+        return True
+
+
+def _project_of(key: str) -> str | None:
+    """Return the project a record key belongs to; None for other keys."""
+    parts = key.split("/")
+    is_record = len(parts) == 3 and parts[0] + "/" == PREFIX and parts[2] == RECORD_NAME  # noqa: PLR2004  prefix, project, name
+    return parts[1] if is_record else None
