@@ -35,7 +35,8 @@ $(VENV)/lock.stamp: requirements/dev.txt
 	@touch $@
 
 $(VENV)/project.stamp: $(VENV)/lock.stamp pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DOCS_VENV)/lock.stamp: requirements/docs.txt
