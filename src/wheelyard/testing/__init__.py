@@ -1,0 +1,1 @@
+"""What plug-in authors and our own tests share: conformance suites, builders, fakes."""
