@@ -36,6 +36,14 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 _NO_HASHES: Mapping[str, str] = MappingProxyType({})
 
 
+@dataclass(frozen=True, slots=True)
+class ByteRange:
+    """Bytes `start` up to but not including `stop`; `0 <= start < stop`, `stop` may pass the end of the file."""
+
+    start: int
+    stop: int
+
+
 class FileKind(Enum):
     """The two kinds of distribution file; values are the `filetype` words of the upload form."""
 

@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from wheelyard.model import ByteRange as ByteRange  # noqa: PLC0414 - a noun of the wire too; offered here with the rest
 from wheelyard.model import Key, Revision, Sha256Hex
 from wheelyard.storage.locks import KeyedLocks
 
@@ -63,14 +64,6 @@ class StoredFile:
     key: Key
     size: int
     sha256: Sha256Hex | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ByteRange:
-    """Bytes `start` up to but not including `stop`; `0 <= start < stop`, `stop` may pass the end of the file."""
-
-    start: int
-    stop: int
 
 
 @dataclass(frozen=True, slots=True)
