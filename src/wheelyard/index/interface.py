@@ -7,7 +7,7 @@ Wrappers that restrict inherit `DenyAll`, so that a forgotten method refuses; wr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -137,6 +137,14 @@ class Delete:
 
 
 Change = Yank | SetStatus | Delete
+
+
+class Action(Enum):
+    """What somebody may be allowed to do with an index; values complete "these credentials may not … index 'x'"."""
+
+    READ = "read"
+    PUBLISH = "publish to"
+    MANAGE = "manage"
 
 
 class IndexReader(ABC):
