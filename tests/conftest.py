@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest_plugins = ["plugins.live", "plugins.clients"]
+
 
 @pytest.fixture
 def anyio_backend() -> str:
