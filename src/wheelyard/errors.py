@@ -19,6 +19,7 @@ Every way this program can fail, in one tree.
     │   ├── InvalidRequest
     │   ├── NotAcceptable
     │   ├── RequestTooLarge
+    │   ├── MethodNotAllowed
     │   └── ActionGone
     ├── UploadError
     │   ├── InvalidUpload
@@ -27,6 +28,7 @@ Every way this program can fail, in one tree.
     │   └── ProjectClosed
     ├── StorageError
     │   ├── KeyNotFound
+    │   ├── InvalidKey
     │   ├── Conflict
     │   ├── RecordDamaged
     │   ├── StorageFull
@@ -264,6 +266,18 @@ class RequestTooLarge(RequestError):
         self.limit_bytes = limit_bytes
 
 
+class MethodNotAllowed(RequestError):
+    """The address exists and takes other methods."""
+
+    code = "method-not-allowed"
+
+    def __init__(self, method: str, path: str, *, allowed: Sequence[str], hint: str | None = None) -> None:
+        super().__init__(f"'{shown(path)}' does not take {shown(method)}", hint=hint)
+        self.method = method
+        self.path = path
+        self.allowed = tuple(allowed)
+
+
 class ActionGone(RequestError):
     """An action that indexes had once and no longer have."""
 
@@ -381,6 +395,16 @@ class KeyNotFound(StorageError):
 
     def __init__(self, key: str, *, store: str = "") -> None:
         super().__init__(f"nothing stored under '{shown(key)}'", store=store, key=key)
+
+
+class InvalidKey(StorageError):
+    """A key that no store takes; the store was not asked."""
+
+    code = "invalid-key"
+
+    def __init__(self, key: str, why: str, *, store: str = "") -> None:
+        super().__init__(f"'{shown(key)}' is not a storage key: {why}", store=store, key=key)
+        self.why = why
 
 
 class Conflict(StorageError):
