@@ -17,6 +17,7 @@ Every way this program can fail, in one tree.
     │   ├── InvalidName
     │   ├── InvalidFilename
     │   ├── InvalidRequest
+    │   │   └── ClientGone
     │   ├── NotAcceptable
     │   ├── RequestTooLarge
     │   ├── MethodNotAllowed
@@ -239,6 +240,15 @@ class InvalidRequest(RequestError):
     """Something in the request cannot be understood or is not allowed."""
 
     code = "invalid-request"
+
+
+class ClientGone(InvalidRequest):
+    """The client left before its request was complete; nobody reads the answer."""
+
+    code = "client-gone"
+
+    def __init__(self) -> None:
+        super().__init__("the request ended before it was complete", hint="Send it again.")
 
 
 class NotAcceptable(RequestError):

@@ -22,12 +22,17 @@ class Principal:
 
     Attributes:
         name: Shown in records and logs (`main:write`, a login); never a secret.
-        access: What they may do on the index they were authenticated for.
+        access: What they may do on the index.
+        index: Lower-case name of the index they were authenticated for.
+        anonymous: True when they sent nothing to prove who they are.
     """
 
     name: str
     access: Access
+    index: str
+    anonymous: bool = False
 
 
-ANONYMOUS = Principal("anonymous", Access.NONE)
-"""A caller without credentials."""
+def anonymous_reader(index: str) -> Principal:
+    """Return the principal of a caller without credentials on an index that everybody may read."""
+    return Principal("anonymous", Access.READ, index.lower(), anonymous=True)

@@ -69,7 +69,7 @@ class IndexSecrets:
                 found = access
         if found is None or credential.user.lower() not in self._users:
             return None
-        return Principal(f"{self._index}:{found.name.lower()}", found)
+        return Principal(f"{self._index}:{found.name.lower()}", found, self._index.lower())
 
     def fingerprint(self) -> bytes:
         """Return a digest of all secrets."""

@@ -1,0 +1,134 @@
+"""
+An answer, as a value: made by reading and writing, sent by ASGI or by our own protocol class.
+
+Both ways of sending start from the same value, so that they cannot differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from anyio import to_thread
+
+from wheelyard.server.asgi import Send
+
+Header = tuple[bytes, bytes]
+
+PIECE_BYTES = 256 * 1024  # what one thread hop reads of a file; larger pieces gained nothing and cost memory
+
+REASON_KEY = "wheelyard.reason"
+"""Key of the ASGI response start message that carries a reason phrase; plain ASGI servers ignore it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """`count` bytes of the file at `path` from `offset` on; the whole has `size` bytes."""
+
+    path: Path
+    offset: int
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPart:
+    """Bytes that come from a store or an upstream; `count` in all."""
+
+    open: Callable[[], AsyncIterator[bytes]]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    One HTTP answer.
+
+    Attributes:
+        status: Status code.
+        headers: Lower-case names; `content-length` included.
+        body: What a GET gets; left out for HEAD by whoever sends it.
+        reason: Reason phrase in place of the standard one; twine shows its users nothing else.
+    """
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes | FilePart | StreamPart = b""
+    reason: bytes | None = None
+
+    def with_header(self, name: bytes, value: bytes) -> Answer:
+        """Return the answer with one more header."""
+        return replace(self, headers=(*self.headers, (name, value)))
+
+
+def plain(status: int, text: str = "", *headers: Header) -> Answer:
+    """Make a small plain-text answer."""
+    body = text.encode()
+    return Answer(
+        status,
+        ((b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), *headers),
+        body,
+    )
+
+
+def redirect(status: int, location: str, *headers: Header) -> Answer:
+    """Make a redirect; `location` is already percent-encoded."""
+    return plain(status, "", (b"location", location.encode("ascii")), *headers)
+
+
+async def send_answer(answer: Answer, send: Send, *, head: bool) -> None:
+    """
+    Send an answer through ASGI.
+
+    Raises:
+        OSError: The file went away or became shorter while it was sent; the connection is then cut.
+    """
+    start = {"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)}
+    if answer.reason is not None:
+        start[REASON_KEY] = answer.reason
+    if head or isinstance(answer.body, bytes):
+        await send(start)
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+    elif isinstance(answer.body, FilePart):
+        await _send_file(answer.body, start, send)
+    else:
+        await _send_stream(answer.body, start, send)
+
+
+async def _send_file(part: FilePart, start: dict[str, object], send: Send) -> None:
+    with await to_thread.run_sync(_open_at, part) as source:
+        await send(start)
+        left = part.count
+        while left:
+            piece = await to_thread.run_sync(source.read, min(PIECE_BYTES, left))
+            if not piece:
+                raise OSError("a stored file became shorter while it was sent")
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+        if not part.count:
+            await send({"type": "http.response.body", "body": b""})
+
+
+def _open_at(part: FilePart) -> BinaryIO:
+    source = part.path.open("rb", buffering=0)
+    source.seek(part.offset)
+    return source  # type: ignore[return-value]  # a FileIO reads like any binary file
+
+
+async def _send_stream(part: StreamPart, start: dict[str, object], send: Send) -> None:
+    # The first piece is fetched before the status is sent: a store that cannot be reached is then still a clean error.
+    async with aclosing(_pieces(part)) as pieces:
+        first = await anext(pieces, b"")
+        await send(start)
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for piece in pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _pieces(part: StreamPart) -> AsyncGenerator[bytes]:
+    async for piece in part.open():
+        yield piece

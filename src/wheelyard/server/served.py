@@ -1,0 +1,70 @@
+"""What the server serves: its indexes, each with who may use it and what was rendered of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wheelyard.auth.authenticators import Authenticator
+from wheelyard.errors import IndexNotFound
+from wheelyard.index.interface import Index
+from wheelyard.server.rendered import RenderedPages
+from wheelyard.storage.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """
+    One index of this server.
+
+    Attributes:
+        name: As configured; matched without regard to case.
+        index: The index, with everything layered into it.
+        store: Where its uploads are spooled.
+        authenticator: Who may use it.
+        anonymous_read: Whether reading needs no credentials.
+        max_file_bytes: Largest file it takes.
+        pages: Rendered pages of it.
+    """
+
+    name: str
+    index: Index
+    store: Store
+    authenticator: Authenticator
+    anonymous_read: bool
+    max_file_bytes: int
+    pages: RenderedPages
+
+
+class Catalog:
+    """
+    The indexes of this server by name; swapped as a whole when the server is initialised anew.
+
+    Args:
+        served: In the order of the configuration.
+    """
+
+    def __init__(self, served: tuple[Served, ...] = ()) -> None:
+        self._served: Mapping[str, Served] = {each.name.lower(): each for each in served}
+
+    @property
+    def names(self) -> Mapping[str, Served]:
+        """Indexes by lower-case name."""
+        return self._served
+
+    @property
+    def only(self) -> Served | None:
+        """The index, when there is just one."""
+        return next(iter(self._served.values())) if len(self._served) == 1 else None
+
+    def find(self, name: str) -> Served:
+        """
+        Return the index of that name.
+
+        Raises:
+            IndexNotFound: There is none.
+        """
+        served = self._served.get(name.lower())
+        if served is None:
+            raise IndexNotFound(name)
+        return served

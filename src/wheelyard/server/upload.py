@@ -1,0 +1,134 @@
+"""
+The legacy upload form over HTTP: streamed to a spool, digests computed on the way, then published.
+
+Memory stays flat whatever the file's size: the form parser hands on pieces, and each megabyte goes to a thread that hashes and
+writes it. Spec: the upload API is not standardised; standards 1K lists what clients send and understand.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+import structlog
+from anyio import to_thread
+
+from wheelyard.auth.access import Access
+from wheelyard.errors import (
+    FileTooLarge,
+    InvalidUpload,
+    MethodNotAllowed,
+    UploadProblem,
+)
+from wheelyard.index.interface import Published, PublishOutcome, Upload
+from wheelyard.protocol.upload_form import ContentPiece, ContentStart, FormLimits, UploadForm, UploadFormParser
+from wheelyard.server.answers import Answer, plain
+from wheelyard.server.asgi import Receive, body_of
+from wheelyard.server.gate import Admitted, Gate
+from wheelyard.server.guard import guarded
+from wheelyard.server.requests import Request
+from wheelyard.server.targets import Kind, Target
+from wheelyard.storage.spool import PIECE_BYTES, Spool
+
+_log = structlog.get_logger(__name__)
+
+
+class Uploading:
+    """
+    Answers POST to the upload addresses.
+
+    Args:
+        gate: Admits requests.
+        limits: Bounds of the form.
+    """
+
+    def __init__(self, gate: Gate, limits: FormLimits) -> None:
+        self._gate = gate
+        self._limits = limits
+
+    async def answer(self, request: Request, target: Target, receive: Receive) -> Answer:
+        """
+        Take one upload.
+
+        Raises:
+            MethodNotAllowed: Nothing is uploaded to this address.
+            WheelyardError: As the gate, the form and the index raise it.
+        """
+        if target.kind not in (Kind.UPLOAD, Kind.LIST):
+            hint = f"Upload to '{request.root_path}/legacy/' or '{request.root_path}/simple/'."
+            path = request.raw_path.decode("latin-1")
+            raise MethodNotAllowed(request.method, path, allowed=("GET", "HEAD"), hint=hint)
+        # Before the body is read: a stranger cannot make us write gigabytes.
+        admitted = await self._gate.admit(target.index, request, Access.WRITE)
+        spool = await admitted.served.store.spool()
+        try:
+            reception = _Reception(admitted, spool, self._limits, request)
+            form = await reception.receive(receive)
+            upload = Upload(form, reception.filename, spool, admitted.principal.name)
+            published = await guarded(admitted).publish(upload)
+        finally:
+            await to_thread.run_sync(spool.discard)
+        _log.info(
+            "published" if published.outcome is PublishOutcome.CREATED else "already-published",
+            index=admitted.served.name,
+            project=published.project,
+            filename=published.file.filename,
+            sha256=published.file.sha256,
+            principal=admitted.principal.name,
+        )
+        return _accepted(published)
+
+
+class _Reception:
+    """One upload on its way from the socket to the spool."""
+
+    def __init__(self, admitted: Admitted, spool: Spool, limits: FormLimits, request: Request) -> None:
+        self.filename = ""
+        self._limit_bytes = admitted.served.max_file_bytes
+        self._spool = spool
+        self._parser = UploadFormParser(request.text(b"content-type") or "", limits=limits)
+        self._query = dict(parse_qsl(request.query.decode("latin-1")))
+        self._seen = False
+        self._waiting = bytearray()
+        self._received = 0
+
+    async def receive(self, receive: Receive) -> UploadForm:
+        """
+        Read the whole form.
+
+        Raises:
+            InvalidRequest: It is no upload form.
+            ClientGone: The client left before its end.
+            FileTooLarge: The file passes the limit of the index; reading stops there.
+            InvalidUpload: Fields cannot be read, or there is no file.
+            StorageFull: The disk did not take the file.
+        """
+        async for piece in body_of(receive):
+            self._take(piece)
+            if len(self._waiting) >= PIECE_BYTES:
+                await self._spill()
+        form = self._parser.finish(self._query)
+        if not self._seen:
+            raise InvalidUpload([UploadProblem("content", "content-missing", "the form has no file part 'content'")])
+        await self._spill()
+        return form
+
+    def _take(self, piece: bytes) -> None:
+        for event in self._parser.feed(piece):
+            if isinstance(event, ContentStart):
+                self._seen = True
+                self.filename = event.filename
+            elif isinstance(event, ContentPiece):
+                self._received += len(event.data)
+                if self._received > self._limit_bytes:
+                    raise FileTooLarge(self.filename, limit_bytes=self._limit_bytes)
+                self._waiting += event.data
+
+    async def _spill(self) -> None:
+        waiting, self._waiting = self._waiting, bytearray()
+        if waiting:
+            await to_thread.run_sync(self._spool.write, waiting)
+
+
+def _accepted(published: Published) -> Answer:
+    """Answer 200 with one warning a line, as clients expect it of PyPI."""
+    return plain(200, "".join(f"{warning}\n" for warning in published.warnings))
