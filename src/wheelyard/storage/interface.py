@@ -130,10 +130,10 @@ class Backend(ABC):
     def traits(self) -> Traits:
         """What this backend can do beyond the minimum."""
 
-    async def start(self) -> None:
+    async def start(self) -> None:  # noqa: B027  most stores have nothing to open
         """Open connections, make folders, reclaim leftovers of killed processes. Called once, before anything else."""
 
-    async def stop(self) -> None:
+    async def stop(self) -> None:  # noqa: B027  as start
         """Close what `start` opened. Called once, after everything else."""
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -178,6 +178,7 @@ class Backend(ABC):
         Returns:
             None when that cannot be told without waiting.
         """
+        del key
         return None
 
     def peek_changes(self) -> str | None:
@@ -236,10 +237,12 @@ class Backend(ABC):
         Raises:
             KeyNotFound: It does not exist (a backend that always answers None need not look).
         """
+        del key
         return None
 
     def local_path(self, key: Key) -> Path | None:
         """Return the path where `key` is or would be on this machine, without looking; None when nowhere."""
+        del key
         return None
 
     @abstractmethod
