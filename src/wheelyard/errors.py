@@ -12,6 +12,7 @@ Every way this program can fail, in one tree.
     │   ├── CredentialsMissing
     │   ├── CredentialsWrong
     │   ├── PermissionDenied
+    │   ├── NotOffered
     │   └── CrossSiteRequest
     ├── RequestError
     │   ├── InvalidName
@@ -189,6 +190,26 @@ class PermissionDenied(AccessError):
         super().__init__(f"these credentials may not {action} index '{shown(index)}'", hint=hint)
         self.action = action
         self.index = index
+
+
+class NotOffered(AccessError):
+    """
+    The index has it, and a rule of this index does not let anybody have it.
+
+    Attributes:
+        what: What was asked for (`file 'x-1.0.tar.gz'`).
+        reason: Which rule, in words for the caller.
+    """
+
+    code = "not-offered"
+
+    def __init__(self, what: str, *, reason: str) -> None:
+        super().__init__(
+            f"{shown(what)} is not offered by this index: {shown(reason)}",
+            hint="An administrator can change the rules of the index.",
+        )
+        self.what = what
+        self.reason = reason
 
 
 class CrossSiteRequest(AccessError):

@@ -34,6 +34,7 @@ STATUS: dict[str, int] = {
     "credentials-missing": 401,
     "credentials-wrong": 401,
     "permission-denied": 403,
+    "not-offered": 403,
     "cross-site-request": 403,
     # requests
     "request": 400,
