@@ -28,7 +28,7 @@ _QUALITY_ZERO = re.compile(r"q\s*=\s*0(?:\.0*)?\s*\Z", re.IGNORECASE)
 _UNPRINTABLE = re.compile(rb"[^\x20-\x7e\xa0-\xff]")
 _LONGEST_NUMBER = 19  # digits; more than any file has bytes, and safe to read as an integer
 
-_TYPOGRAPHY = str.maketrans({"…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "→": "->"})
+_TYPOGRAPHY = str.maketrans({"…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "→": "->"})  # noqa: RUF001 - what is translated away
 
 
 def etag_of(content: bytes) -> str:
