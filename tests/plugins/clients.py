@@ -62,7 +62,7 @@ class Outcome:
         return self
 
 
-def run(command: Sequence[str | Path], *, env: Mapping[str, str], cwd: Path, stdin: str | None = None) -> Outcome:
+def run(command: Sequence[object], *, env: Mapping[str, str], cwd: Path, stdin: str | None = None) -> Outcome:
     """Run a command to its end without a terminal."""
     done = subprocess.run(
         [str(part) for part in command],
@@ -111,7 +111,6 @@ def hermetic(home: Path, *programs: Path) -> dict[str, str]:
         "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-        "UV_NO_CONFIG": "1",
         "UV_PYTHON": sys.executable,
         "UV_PYTHON_DOWNLOADS": "never",
         "POETRY_VIRTUALENVS_IN_PROJECT": "true",
@@ -150,7 +149,7 @@ class Client:
         """Return its hermetic environment and further variables."""
         return hermetic(self.home, self.venv / "bin") | further
 
-    def __call__(self, *arguments: str | Path, cwd: Path, stdin: str | None = None, **further: str) -> Outcome:
+    def __call__(self, *arguments: object, cwd: Path, stdin: str | None = None, **further: str) -> Outcome:
         """Run the client in a folder with further environment variables."""
         program = "pip" if self.name.startswith("pip-") else self.name
         return run([self.venv / "bin" / program, *arguments], env=self.environment(**further), cwd=cwd, stdin=stdin)
@@ -193,9 +192,17 @@ def installed(name: str) -> Path:
             shutil.rmtree(venv, ignore_errors=True)
             env = registry_environment()
             run([tool("uv"), "venv", "--python", sys.executable, venv], env=env, cwd=REPOSITORY).check_ok()
-            python = venv / "bin" / "python"
-            install = [tool("uv"), "pip", "install", "--python", python, "--require-hashes", "-r", lock]
-            run([str(part) for part in install], env=env, cwd=REPOSITORY).check_ok()
+            install = [
+                tool("uv"),
+                "pip",
+                "install",
+                "--python",
+                venv / "bin" / "python",
+                "--require-hashes",
+                "-r",
+                lock,
+            ]
+            run(install, env=env, cwd=REPOSITORY).check_ok()
             stamp.write_text(wanted)
     return venv
 

@@ -111,3 +111,38 @@ def says(venv: Path, statement: str) -> str:
     """Run a statement with the environment's interpreter; return what it printed."""
     env = {"PATH": os.defpath, "LANG": "C.UTF-8"}
     return run([venv / "bin" / "python", "-c", statement], env=env, cwd=venv).check_ok().output.strip()
+
+
+_APPS = {
+    "uv": '[[tool.uv.index]]\nname = "ours"\nurl = "{url}"\ndefault = true\n',
+    "poetry": (
+        "[tool.poetry]\npackage-mode = false\n"
+        '[[tool.poetry.source]]\nname = "ours"\nurl = "{url}"\npriority = "primary"\n'
+    ),
+    # pdm replaces the public index by a source that takes its name.
+    "pdm": '[tool.pdm]\ndistribution = false\n[[tool.pdm.source]]\nname = "pypi"\nurl = "{url}"\n',
+}
+
+
+def write_app(folder: Path, client: str, index_url: str, *requires: str) -> Path:
+    """
+    Write a project that is never built, only locked and installed for.
+
+    Args:
+        folder: Made when it is not there.
+        client: `uv`, `poetry`, `pdm` or `pipenv`: how it says where the index is.
+        index_url: The only index it asks.
+        requires: What it depends on.
+
+    Returns:
+        Its folder.
+    """
+    if client == "pipenv":
+        folder.mkdir(parents=True)
+        packages = "".join(f'"{requirement}" = "*"\n' for requirement in requires)
+        source = f'[[source]]\nname = "ours"\nurl = "{index_url}"\nverify_ssl = false\n'
+        (folder / "Pipfile").write_text(f"{source}\n[packages]\n{packages}")
+        return folder
+    return write_project(
+        folder, "app", requires=requires, backend="none", further=_APPS[client].format(url=index_url)
+    ).folder
