@@ -37,6 +37,9 @@ RESERVED_NAMES: Final = frozenset(
 OWN_TABLES: Final = ("server", "limits")
 """Tables that are no index, unless they have a `type`."""
 
+_COMING: Mapping[str, str] = {
+    "github": "; this build cannot keep packages on GitHub: install a plug-in that brings the backend 'github'",
+}
 _NAME_LIMIT = 100  # characters; the name is a folder and a part of every URL
 _SECRETS = ("read_secret", "write_secret")
 _COMMON_KEYS: Mapping[str, Key] = {
@@ -187,7 +190,7 @@ def _options_class(table: Mapping[str, object], place: Place, options: LoadOptio
     try:
         return options(backend_type)
     except WheelyardError as error:
-        place.refuse("type", " ".join(filter(None, (error.message, error.hint))))
+        place.refuse("type", error.message + _COMING.get(backend_type, ""))
         return None
 
 

@@ -74,6 +74,7 @@ def load_settings(
     config: str | None = None,
     admin_secret: str | None = None,
     text_allowed: bool = False,
+    may_generate: bool = True,
     overrides: Mapping[str, object] | None = None,
     environ: Mapping[str, str] = os.environ,
     options: LoadOptions = load_options,
@@ -86,6 +87,7 @@ def load_settings(
         config: Path of the configuration, or its text; None reads or makes `<ROOT>/config.toml`.
         admin_secret: Path of the admin secrets, or their text.
         text_allowed: Whether the two may be text.
+        may_generate: Whether a missing configuration is made; only a server's start does that.
         overrides: Values of `[server]` that flags or the environment gave; text is converted.
         environ: Where secrets named by `env` are looked up.
         options: Finds the class of a backend's options.
@@ -94,7 +96,7 @@ def load_settings(
     """
     mistakes = Mistakes()
     folder = Path(os.path.abspath(Path(root).expanduser() if root else default_root()))  # noqa: PTH100  links stay
-    generated = config is None and not (folder / CONFIG_NAME).exists() and make_configuration(folder)
+    generated = config is None and _make_missing(folder, may_generate=may_generate)
     document = read_document(
         str(folder / CONFIG_NAME) if config is None else config,
         flag="--config",
@@ -169,6 +171,17 @@ def keep_configuration(root: Path, *, config: str, admin_secret: str) -> None:
         write_private(root / CONFIG_NAME, config, replace=True)
     except OSError as error:
         raise ConfigError([f"{root}: the configuration cannot be kept: {error.strerror or error}"]) from error
+
+
+def _make_missing(root: Path, *, may_generate: bool) -> bool:
+    """Make a configuration in ROOT when there is none; tell whether this call made it."""
+    if (root / CONFIG_NAME).exists():
+        return False
+    if not may_generate:
+        raise ConfigError(
+            [f"{root / CONFIG_NAME}: there is no such file; name the server's folder with --root or its --config"]
+        )
+    return make_configuration(root)
 
 
 def _admin_document(

@@ -1,0 +1,62 @@
+"""Which commands there are: our own, and those that installed backends bring (`github.init_pkg_repo`)."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import click
+
+PLUGIN_GROUP: Final = "wheelyard.commands.v1"
+"""Entry-point group of commands of backends: `<type>.<command>` names a `click.Command`."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandEntry:
+    """
+    One command in the list.
+
+    Attributes:
+        module: Module that has it, as `command`.
+        summary: One line for the list of commands.
+    """
+
+    module: str
+    summary: str
+
+
+COMMANDS: Final[Mapping[str, CommandEntry]] = {
+    "server": CommandEntry("wheelyard.cli.server", "Serve indexes over HTTP."),
+    "update_index": CommandEntry("wheelyard.cli.update_index", "Take over a private-pypi folder and check an index."),
+    "yank": CommandEntry("wheelyard.cli.yank", "Hide a release or files from resolvers."),
+    "unyank": CommandEntry("wheelyard.cli.unyank", "Offer a yanked release or files again."),
+    "status": CommandEntry("wheelyard.cli.status", "Show or set the status of a project."),
+    "delete": CommandEntry("wheelyard.cli.delete", "Remove files, a release or a project."),
+    "version": CommandEntry("wheelyard.cli.version", "Print the version."),
+}
+"""Our own commands, in the order they are listed."""
+
+
+def plugin_commands() -> dict[str, EntryPoint]:
+    """Return the commands of installed backends by name, not loaded."""
+    return {point.name: point for point in sorted(entry_points(group=PLUGIN_GROUP), key=lambda point: point.name)}
+
+
+def canonical(name: str) -> str:
+    """Return a command's name as it is listed: `update-index` is `update_index`."""
+    return name.replace("-", "_")
+
+
+def find_command(name: str) -> click.Command | None:
+    """Load one command; None when there is none of that name."""
+    entry = COMMANDS.get(name)
+    if entry is not None:
+        command: click.Command = importlib.import_module(entry.module).command
+        return command
+    point = plugin_commands().get(name)
+    loaded: click.Command | None = None if point is None else point.load()
+    return loaded
