@@ -42,7 +42,7 @@ from wheelyard.index.interface import (
 )
 from wheelyard.index.parsed_pages import ParsedPages
 from wheelyard.model import DistFile, Filename, Key, NormalizedName, ProjectList, ProjectPage, Revision
-from wheelyard.protocol.simple_json import parse_record, render_record
+from wheelyard.protocol.record import parse_record, render_record
 from wheelyard.storage.interface import ABSENT, Absent, PutOutcome
 from wheelyard.storage.spool import Spool
 from wheelyard.storage.store import Store

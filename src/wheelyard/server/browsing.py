@@ -1,0 +1,257 @@
+"""
+Pages for people: `/login/`, `/logout/`, `/`, `/project/<project>/`, and errors that a browser meets.
+
+Every page works without JavaScript. A login is a server-side session; its cookie is useless to other sites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from wheelyard.auth.access import Access
+from wheelyard.auth.credentials import Credential
+from wheelyard.errors import (
+    CredentialsMissing,
+    CredentialsWrong,
+    InvalidName,
+    MethodNotAllowed,
+    NotFound,
+    ProjectNotFound,
+    ReleaseNotFound,
+    WheelyardError,
+    shown,
+)
+from wheelyard.protocol.names import normalize, same_version
+from wheelyard.protocol.pypi_json import shown_version
+from wheelyard.protocol.upload_form import FormLimits, parse_plain_form
+from wheelyard.server.answers import Answer, Header, redirect
+from wheelyard.server.asgi import Receive, small_body
+from wheelyard.server.gate import Admitted, Gate
+from wheelyard.server.guard import guarded
+from wheelyard.server.problems import status_of
+from wheelyard.server.project_json import described
+from wheelyard.server.requests import SESSION_COOKIE, Request
+from wheelyard.server.served import Catalog
+from wheelyard.server.targets import Target
+from wheelyard.state.sessions import Sessions
+from wheelyard.ui.csrf import check_same_site
+from wheelyard.ui.redirects import safe_next
+
+if TYPE_CHECKING:
+    from wheelyard.model import NormalizedName
+
+FORM_LIMIT_BYTES = 64 * 1024  # a name and a secret
+_FORM_LIMITS = FormLimits()
+_NO_STORE: Header = (b"cache-control", b"no-store")
+_PER_PAGE = 100
+
+
+class Browsing:
+    """
+    Answers what people open in a browser.
+
+    Args:
+        gate: Admits requests.
+        catalog: The indexes of this server.
+        sessions: Where logins are kept; None while the server starts.
+        root_path: Prefix under which the server is mounted.
+        lifetime_s: Seconds a login lasts without being renewed.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        *,
+        catalog: Callable[[], Catalog],
+        sessions: Callable[[], Sessions | None],
+        root_path: str,
+        lifetime_s: float,
+    ) -> None:
+        self._gate = gate
+        self._catalog = catalog
+        self._sessions = sessions
+        self._root_path = root_path
+        self._lifetime = timedelta(seconds=lifetime_s)
+        self._descriptions = Descriptions()
+
+    async def answer(self, request: Request, target: Target, receive: Receive) -> Answer:
+        """
+        Answer one request.
+
+        Raises:
+            NotFound: There is no such page.
+            WheelyardError: As the gate and the index raise it.
+        """
+        match target.segments:
+            case ("login",):
+                return await self._login(request, receive)
+            case ("logout",):
+                return await self._logout(request)
+            case ("static", name):
+                return _static(request, name)
+            case ():
+                _reads(request)
+                return await self._home(request, target.index)
+            case ("project", name):
+                _reads(request)
+                return await self._project(request, target.index, name)
+            case ("project", name, version):
+                _reads(request)
+                return await self._project(request, target.index, name, version)
+            case _:
+                raise NotFound(f"nothing here is called '{shown('/'.join(target.segments))}'")
+
+    # -- login -----------------------------------------------------------------------------------------------------
+
+    async def _login(self, request: Request, receive: Receive) -> Answer:
+        next_path = safe_next(request.parameter("next"), f"{self._root_path}/")
+        if request.method in {"GET", "HEAD"}:
+            return self._login_page(request, next_path, None)
+        if request.method != "POST":
+            raise MethodNotAllowed(request.method, "/login/", allowed=("GET", "HEAD", "POST"))
+        check_same_site(_text_headers(request), request.origin)
+        body = await small_body(receive, limit_bytes=FORM_LIMIT_BYTES)
+        fields = parse_plain_form(request.text(b"content-type") or "", body, _FORM_LIMITS)
+        next_path = safe_next(fields.get("next") or request.parameter("next"), f"{self._root_path}/")
+        credential = Credential(fields.get("pkg_repo_name", "").strip(), fields.get("pkg_repo_secret_raw", ""))
+        served = self._catalog().names.get(credential.user.lower())
+        principal = None if served is None else await served.authenticator.authenticate(credential)
+        sessions = self._sessions()
+        if served is None or principal is None or sessions is None:
+            return self._login_page(request, next_path, "The index name or the secret is not right.")
+        can = "write" if principal.access >= Access.WRITE else "read"
+        token = await sessions.create(served.name, served.authenticator.fingerprint(), can, self._lifetime)
+        cookie = self._cookie(request, token, max_age_s=int(self._lifetime.total_seconds()))
+        return redirect(303, next_path, (b"set-cookie", cookie), _NO_STORE)
+
+    async def _logout(self, request: Request) -> Answer:
+        """End the session; a GET is enough, as in the predecessor, but not from another site's page."""
+        if request.method not in {"GET", "HEAD"} or b"sec-fetch-site" in request.headers:
+            check_same_site(_text_headers(request), request.origin)
+        token, sessions = request.cookie(SESSION_COOKIE), self._sessions()
+        if token is not None and sessions is not None:
+            await sessions.end(token)
+        cookie = self._cookie(request, "", max_age_s=0)
+        return redirect(303, f"{self._root_path}/login/", (b"set-cookie", cookie), _NO_STORE)
+
+    def _cookie(self, request: Request, value: str, *, max_age_s: int) -> bytes:
+        secure = "; Secure" if request.scheme == "https" else ""
+        path = self._root_path or "/"
+        return (
+            f"{SESSION_COOKIE}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
+        ).encode("ascii")
+
+    def _login_page(self, request: Request, next_path: str, error: str | None) -> Answer:
+        names = [served.name for served in self._catalog().names.values()]
+        content = login_page(root_path=self._root_path, indexes=names, error=error, next_path=next_path)
+        return html(401 if error else 200, content)
+
+    # -- pages -----------------------------------------------------------------------------------------------------
+
+    async def _home(self, request: Request, index: str | None) -> Answer:
+        admitted = await self._gate.admit(index, request, Access.READ)
+        projects = await guarded(admitted).list()
+        content = home_page(
+            frame=self._frame(admitted, index),
+            projects=projects.names,
+            query=(request.parameter("q") or "").strip(),
+            page=_page_number(request.parameter("page")),
+        )
+        return html(200, content)
+
+    async def _project(self, request: Request, index: str | None, name: str, version: str | None = None) -> Answer:
+        admitted = await self._gate.admit(index, request, Access.READ)
+        project = _normalized(name)
+        frame = self._frame(admitted, index)
+        if project != name or not request.raw_path.endswith(b"/"):
+            return redirect(301, frame.project(project, version), _NO_STORE)
+        source = guarded(admitted)
+        page = await source.page(project)
+        selected = version or shown_version(page)
+        if version is not None and not any(same_version(version, known) for known in page.versions):
+            raise ReleaseNotFound(project, version)
+        metadata = await described(source, page, selected)
+        description = None
+        if metadata is not None and metadata.description:
+            description = await self._descriptions.render(metadata.description, metadata.description_content_type)
+        content = project_page(
+            frame=frame,
+            page=page,
+            metadata=metadata,
+            description=description,
+            version=selected,
+            simple_url=f"{request.origin}{self._root_path}{frame.index_path}/simple/",
+        )
+        return html(200, content)
+
+    def refused(
+        self, error: WheelyardError, request: Request, make: Callable[[WheelyardError, bytes], Answer]
+    ) -> Answer:
+        """Answer a browser's request that was refused: with the login page when credentials are missing."""
+        wants_login = isinstance(error, CredentialsMissing | CredentialsWrong)
+        if wants_login and request.method == "GET" and b"authorization" not in request.headers:
+            query = f"?{request.query.decode('latin-1')}" if request.query else ""
+            back = quote(request.raw_path.decode("latin-1") + query, safe="/")
+            return redirect(303, f"{self._root_path}/login/?next={back}", _NO_STORE)
+        status = status_of(error)
+        content = error_page(
+            root_path=self._root_path, status=status, title=HTTPStatus(status).phrase, detail=error.message, hint=error.hint
+        )
+        return make(error, content)
+
+    def _frame(self, admitted: Admitted, index: str | None) -> Frame:
+        principal = admitted.principal
+        return Frame(
+            root_path=self._root_path,
+            index=admitted.served.name,
+            index_path=f"/{index}" if index else "",
+            can=None if principal.anonymous else principal.access.name.lower(),
+        )
+
+
+def html(status: int, content: bytes) -> Answer:
+    """Make an HTML answer with the strict policy of our pages."""
+    return Answer(
+        status,
+        (
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-length", b"%d" % len(content)),
+            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii")),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+            _NO_STORE,
+        ),
+        content,
+    )
+
+
+def _static(request: Request, name: str) -> Answer:
+    _reads(request)
+    found = static_file(name)
+    if found is None:
+        raise NotFound(f"nothing here is called '{shown(name)}'")
+    return Answer(200, tuple(found.headers), found.content)
+
+
+def _reads(request: Request) -> None:
+    if request.method not in {"GET", "HEAD"}:
+        raise MethodNotAllowed(request.method, request.raw_path.decode("latin-1"), allowed=("GET", "HEAD"))
+
+
+def _text_headers(request: Request) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in request.headers.items()}
+
+
+def _page_number(value: str | None) -> int:
+    return int(value) if value is not None and value.isascii() and value.isdigit() and len(value) < 7 else 1  # noqa: PLR2004  a million pages
+
+
+def _normalized(name: str) -> NormalizedName:
+    try:
+        return normalize(name)
+    except InvalidName:
+        raise ProjectNotFound(name) from None

@@ -1,0 +1,167 @@
+"""The HTTP servers that can carry the application: uvicorn with our protocol class, or granian."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from wheelyard.server.asgi import ASGIApp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """
+    How an HTTP server runs.
+
+    Attributes:
+        workers: Processes.
+        backlog: Connections the system keeps waiting.
+        connection_limit: Connections open at once, in each process.
+        idle_timeout_s: Seconds after which a kept-alive connection without a request is closed.
+        drain_timeout_s: Seconds that running requests get to finish when the server stops.
+        ident: Value of the `Server` header; "" sends none.
+        log_level: How much goes to the log.
+        ssl_certfile: Certificate chain in PEM form; None for http.
+        ssl_keyfile: Its private key.
+    """
+
+    workers: int
+    backlog: int
+    connection_limit: int
+    idle_timeout_s: int
+    drain_timeout_s: int
+    ident: str
+    log_level: str
+    ssl_certfile: Path | None
+    ssl_keyfile: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """
+    An application and the two things a server that stops must know of it.
+
+    Attributes:
+        app: The ASGI application.
+        start_draining: Makes it refuse new work.
+        running: Counts the requests it is answering.
+    """
+
+    app: ASGIApp
+    start_draining: Callable[[], None]
+    running: Callable[[], int]
+
+
+def serve_uvicorn(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
+    """Serve on bound sockets with uvicorn until told to stop."""
+    import uvicorn  # noqa: PLC0415  not needed by the command line
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
+
+    from wheelyard.server.protocol import WheelyardProtocol  # noqa: PLC0415
+
+    class DrainingServer(uvicorn.Server):
+        """Finishes running requests, and refuses new work while it does, before it closes its sockets."""
+
+        made: Made | None = None
+        stop_at: float | None = None
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            """Start draining at the first signal; stop at once at the second."""
+            if self.stop_at is not None or self.made is None:
+                super().handle_exit(sig, frame)
+                return
+            self._captured_signals.append(sig)
+            self.made.start_draining()
+            self.stop_at = time.monotonic() + options.drain_timeout_s
+
+        async def on_tick(self, counter: int) -> bool:
+            """Stop when nothing runs any more, or when its time is up."""
+            if self.stop_at is not None and self.made is not None:
+                self.should_exit = self.should_exit or self.made.running() == 0 or time.monotonic() >= self.stop_at
+            return await super().on_tick(counter)
+
+    def configuration(app: object, *, factory: bool) -> uvicorn.Config:
+        return uvicorn.Config(
+            app,  # type: ignore[arg-type]  # an ASGI application, or a factory of one
+            factory=factory,
+            http=WheelyardProtocol,
+            loop="auto",
+            ws="none",
+            lifespan="on",
+            workers=options.workers,
+            backlog=options.backlog,
+            limit_concurrency=options.connection_limit,
+            timeout_keep_alive=options.idle_timeout_s,
+            timeout_graceful_shutdown=options.drain_timeout_s,
+            server_header=False,
+            headers=[("server", options.ident)] if options.ident else [],
+            proxy_headers=False,
+            access_log=False,
+            log_config=None,
+            log_level=options.log_level,
+            ssl_certfile=options.ssl_certfile,
+            ssl_keyfile=options.ssl_keyfile,
+        )
+
+    if options.workers > 1:
+        config = configuration(_AppOf(make), factory=True)
+        Multiprocess(config, target=uvicorn.Server(config).run, sockets=list(sockets)).run()
+        return
+    made = make()
+    server = DrainingServer(configuration(made.app, factory=False))
+    server.made = made
+    server.run(sockets=list(sockets))
+
+
+@dataclass(frozen=True, slots=True)
+class _AppOf:
+    """Makes the bare application in another process."""
+
+    make: Callable[[], Made]
+
+    def __call__(self) -> ASGIApp:
+        return self.make().app
+
+
+def serve_granian(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
+    """Serve with granian until told to stop; it binds its address itself, so our socket only reserved the port."""
+    from granian import Granian  # noqa: PLC0415  an extra, imported when asked for
+    from granian.constants import Interfaces, Loops  # noqa: PLC0415
+
+    first = sockets[0]
+    is_unix = first.family == socket.AF_UNIX
+    address, port = ("127.0.0.1", 0) if is_unix else first.getsockname()[:2]
+    uds = Path(first.getsockname()) if is_unix else None
+    for each in sockets:
+        each.close()
+    server = Granian(
+        "wheelyard",
+        address=address,
+        port=port,
+        uds=uds,
+        interface=Interfaces.ASGI,
+        loop=Loops.auto,
+        workers=options.workers,
+        backlog=max(options.backlog, 128),  # granian refuses less
+        log_enabled=True,
+        ssl_cert=options.ssl_certfile,
+        ssl_key=options.ssl_keyfile,
+        workers_kill_timeout=options.drain_timeout_s,
+    )
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    server.serve(target_loader=_Loader(make), wrap_loader=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loader:
+    """Gives granian's worker its application."""
+
+    make: Callable[[], Made]
+
+    def __call__(self, *_: object) -> ASGIApp:
+        return self.make().app
