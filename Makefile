@@ -11,7 +11,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 
 VENV := .venv
 BIN := $(VENV)/bin
-DOCS_VENV := .cache/docs
+DOCS_VENV := .venv-docs
 ROOT ?= .wheelyard
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -82,7 +82,8 @@ fmt: venv ## Sort imports and format
 
 .PHONY: docs
 docs: $(DOCS_VENV)/lock.stamp ## Build the documentation into site-build/
-	$(DOCS_VENV)/bin/zensical build --clean
+	rm -rf site-build
+	$(DOCS_VENV)/bin/zensical build
 
 # --- locks ----------------------------------------------------------------------------------------------------------
 
@@ -96,6 +97,6 @@ lock: venv ## Write all locks anew with the newest versions
 
 .PHONY: clean
 clean: ## Remove everything that make has made
-	rm -rf $(VENV) .cache build dist site-build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+	rm -rf $(VENV) $(DOCS_VENV) .cache build dist site-build src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
 		.import_linter_cache .coverage .coverage.*
 	find src tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
