@@ -442,3 +442,20 @@ def _checked_descriptor(source: Source, entry: _Entry, start: int, behind: int) 
 
 def _fault(name: str, why: str) -> ArchiveError:
     return ArchiveError(f"the member '{shown(name)}' of the archive {why}", part=shown(name))
+
+
+def ends_as_zip(file: BinaryIO, size: int) -> bool:
+    """
+    Tell whether a zip reader would accept the end of a file that says it is something else; the position stays.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    tail_size = min(size, _END.size + _LARGEST_COMMENT)
+    tail = os.pread(file.fileno(), tail_size, size - tail_size)
+    found = tail.rfind(_END_SIGNATURE)
+    while found >= 0:
+        if len(tail) - found >= _END.size and _END.unpack_from(tail, found)[-1] == len(tail) - found - _END.size:
+            return True
+        found = tail.rfind(_END_SIGNATURE, 0, found)
+    return False
