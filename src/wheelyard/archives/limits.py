@@ -21,7 +21,7 @@ METADATA_BYTES = 4 * _MIB  # the README is in it; the largest seen are about 1 M
 RECORD_BYTES = 32 * _MIB  # 100,000 rows with a name of 200 bytes and 70 of digest and size are 27 MiB
 PART_BYTES = 1 * _MIB  # WHEEL and entry_points.txt: usually a few hundred bytes
 TAR_HEADER_BYTES = 64 * _KIB  # PAX records and long names of one member
-TOTAL_BYTES = 16 * _GIB  # unpacked
+UNPACKED_BYTES = 16 * _GIB  # unpacked
 RATIO = 50  # unpacked to packed; text packs 3 to 10 times, the worst real wheels 20
 RATIO_FROM_BYTES = 64 * _MIB  # smaller ones do no harm, however well they pack
 HASHED_BYTES = 256 * _MIB  # about 2 s of inflating and hashing; clients hang up after 10 to 15 s
@@ -41,7 +41,7 @@ class ArchiveLimits:
         record_bytes: Largest RECORD.
         part_bytes: Largest of the other files that are read (WHEEL, entry_points.txt).
         tar_header_bytes: Largest extended header of one tar member.
-        total_bytes: Most bytes unpacked.
+        unpacked_bytes: Most bytes unpacked.
         ratio: Most bytes unpacked for each byte of the archive, once there are more than `ratio_from_bytes`.
         ratio_from_bytes: Unpacked size from which the ratio counts.
         hashed_bytes: Wheels that unpack to more are checked by names, sizes and RECORD's rows, but their content is
@@ -57,7 +57,7 @@ class ArchiveLimits:
     record_bytes: int = RECORD_BYTES
     part_bytes: int = PART_BYTES
     tar_header_bytes: int = TAR_HEADER_BYTES
-    total_bytes: int = TOTAL_BYTES
+    unpacked_bytes: int = UNPACKED_BYTES
     ratio: int = RATIO
     ratio_from_bytes: int = RATIO_FROM_BYTES
     hashed_bytes: int = HASHED_BYTES
@@ -96,8 +96,8 @@ class Budget:
         """
         self.unpacked_bytes += size
         limits = self.limits
-        if self.unpacked_bytes > limits.total_bytes:
-            raise ArchiveError(f"the archive unpacks to more than {limits.total_bytes} bytes")
+        if self.unpacked_bytes > limits.unpacked_bytes:
+            raise ArchiveError(f"the archive unpacks to more than {limits.unpacked_bytes} bytes")
         if self.unpacked_bytes > max(limits.ratio_from_bytes, limits.ratio * self.archive_bytes):
             raise ArchiveError(
                 f"the archive unpacks to more than {limits.ratio} times its own {self.archive_bytes} bytes, "
