@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -110,10 +108,9 @@ def command(
     settings = _load(one_of(root_position, root, "ROOT"), config, admin_secret, text_allowed=text_allowed, given=given)
     for warning in settings.warnings:
         _warn(warning)
-    click.echo(_banner(settings))
     from wheelyard.compose import run_server  # noqa: PLC0415  every part of the server: not for --help, not for mistakes
 
-    run_server(settings)
+    run_server(settings, announce=lambda url: click.echo(_banner(settings, url)))
 
 
 def _load(
@@ -122,24 +119,10 @@ def _load(
     from wheelyard.settings import load_settings  # noqa: PLC0415  not for --help
 
     overrides = {name: value for name, value in given.items() if value is not None}
-    settings = load_settings(
-        root, config=config, admin_secret=admin_secret, text_allowed=text_allowed, overrides=overrides
-    )
-    if settings.server.port == 0 and not settings.server.listen:
-        return replace(settings, server=replace(settings.server, port=_free_port(settings.server.host)))
-    return settings
+    return load_settings(root, config=config, admin_secret=admin_secret, text_allowed=text_allowed, overrides=overrides)
 
 
-def _free_port(host: str) -> int:
-    """Choose a port now, so that the banner can name it."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _banner(settings: Settings) -> str:
-    url = settings.server.local_url
+def _banner(settings: Settings, url: str) -> str:
     index = settings.indexes[0]
     if settings.generated and index.read_secret is not None and index.write_secret is not None:
         return first_start(url, index.name, index.read_secret, index.write_secret, source=settings.source)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from wheelyard.archives import limits
+
 DEFAULT_EXTRA_INDEX_URL: Final = "https://pypi.org/simple/"
 """Where projects that are not ours are looked up unless told otherwise; the predecessor's default."""
 
@@ -174,14 +176,14 @@ class LimitSettings:
         archive_seconds: Seconds that reading one archive may take.
     """
 
-    form_fields: int = 1000
-    form_field_bytes: int = 8 * 1024**2
-    form_bytes: int = 16 * 1024**2
-    archive_members: int = 200_000
-    archive_unpacked_bytes: int = 64 * 1024**3
-    archive_ratio: int = 1000
-    archive_metadata_bytes: int = 16 * 1024**2
-    archive_seconds: int = 120
+    form_fields: int = 2000
+    form_field_bytes: int = 4 * 1024**2
+    form_bytes: int = 8 * 1024**2
+    archive_members: int = limits.MEMBERS
+    archive_unpacked_bytes: int = limits.UNPACKED_BYTES
+    archive_ratio: int = limits.RATIO
+    archive_metadata_bytes: int = limits.METADATA_BYTES
+    archive_seconds: int = int(limits.SECONDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
