@@ -1,28 +1,27 @@
-"""What a release says about itself, read from core metadata for showing: tolerant, bounded, and pure."""
+"""What a release says about itself, from core metadata for showing: bounded, and pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from packaging.metadata import parse_email
+from wheelyard.protocol.core_metadata import CoreMetadata
 
 _MOST_ENTRIES = 300  # of one list; real metadata stays below, hostile metadata must not make a page of megabytes
 _LONGEST_ENTRY = 500  # characters
+_LONGEST_LICENSE_NAME = 100  # characters; longer ones are the licence itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """
-    Core metadata as a person wants to see it. Every text is as somebody wrote it, cut where it is very long.
+    Core metadata as a person wants to see it. Every text is as somebody wrote it, on one line, cut where it is very long.
 
     Attributes:
-        name: Name of the project as its author spells it; None when the metadata gives none.
-        version: As in the metadata; None when it gives none.
-        summary: One line; None when there is none.
-        description: Unrendered; None when there is none.
-        description_content_type: As given; None when it is not.
+        name: Name of the project as its author spells it; None when there is no metadata.
+        summary: None when there is none.
         people: `(role, who)` pairs: author, maintainer.
-        license: Expression, or the text of the older field when that is short; None when neither is given.
+        license: Expression, or the older field when that is a name; None when neither is given.
         keywords: In their order.
         requires_python: Raw specifiers; None when any version will do.
         requires: Requirements, raw.
@@ -32,10 +31,7 @@ class About:
     """
 
     name: str | None = None
-    version: str | None = None
     summary: str | None = None
-    description: str | None = None
-    description_content_type: str | None = None
     people: tuple[tuple[str, str], ...] = ()
     license: str | None = None
     keywords: tuple[str, ...] = ()
@@ -46,67 +42,55 @@ class About:
     classifiers: tuple[str, ...] = ()
 
 
-def read_about(metadata: bytes) -> About:
-    """
-    Read core metadata for showing; what cannot be read is left out.
-
-    Args:
-        metadata: A METADATA or PKG-INFO file.
-    """
-    # Damaged characters are shown as such; the parser would drop the whole field.
-    raw, _ = parse_email(metadata.decode("utf-8", "replace"))
+def about(metadata: CoreMetadata | None) -> About:
+    """Return what a page shows of core metadata; nothing when there is none."""
+    if metadata is None:
+        return About()
     return About(
-        name=_line(raw.get("name")),
-        version=_line(raw.get("version")),
-        summary=_line(raw.get("summary")),
-        description=raw.get("description") or None,
-        description_content_type=_line(raw.get("description_content_type")),
-        people=_people(
-            ("Author", raw.get("author"), raw.get("author_email")),
-            ("Maintainer", raw.get("maintainer"), raw.get("maintainer_email")),
-        ),
-        license=_line(raw.get("license_expression")) or _short(raw.get("license")),
-        keywords=_lines(raw.get("keywords")),
-        requires_python=_line(raw.get("requires_python")),
-        requires=_lines(raw.get("requires_dist")),
-        extras=_lines(raw.get("provides_extra")),
-        links=_links(raw.get("home_page"), raw.get("download_url"), raw.get("project_urls")),
-        classifiers=_lines(raw.get("classifiers")),
+        name=_line(metadata.name),
+        summary=_line(metadata.summary),
+        people=tuple(_people(metadata)),
+        license=_line(metadata.license_expression) or _license_name(metadata.license),
+        keywords=_lines(metadata.keywords),
+        requires_python=_line(metadata.requires_python),
+        requires=_lines(metadata.requires_dist),
+        extras=_lines(metadata.provides_extra),
+        links=tuple(_links(metadata))[:_MOST_ENTRIES],
+        classifiers=_lines(metadata.classifiers),
     )
 
 
 def _line(value: str | None) -> str | None:
     if value is None:
         return None
-    line = " ".join(value[:_LONGEST_ENTRY].split())
-    # UNKNOWN is what old build tools wrote for nothing.
-    return None if line in {"", "UNKNOWN"} else line
+    whole = " ".join(value[: _LONGEST_ENTRY + 1].split())
+    return (whole if len(whole) <= _LONGEST_ENTRY else whole[: _LONGEST_ENTRY - 1] + "…") or None
 
 
-def _short(value: str | None) -> str | None:
+def _lines(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(line for value in tuple(values)[:_MOST_ENTRIES] if (line := _line(value)) is not None)
+
+
+def _license_name(value: str | None) -> str | None:
     """Return the old licence field when it is a name; many put the whole licence there."""
-    return _line(value) if value is not None and len(value) <= 100 and "\n" not in value.strip() else None  # noqa: PLR2004 - a name
+    if value is None or len(value) > _LONGEST_LICENSE_NAME or "\n" in value.strip():
+        return None
+    return _line(value)
 
 
-def _lines(values: list[str] | None) -> tuple[str, ...]:
-    found = (_line(value) for value in (values or ())[:_MOST_ENTRIES])
-    return tuple(value for value in found if value is not None)
-
-
-def _people(*fields: tuple[str, str | None, str | None]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for role, name, address in fields:
+def _people(metadata: CoreMetadata) -> Iterator[tuple[str, str]]:
+    for role, name, address in (
+        ("Author", metadata.author, metadata.author_email),
+        ("Maintainer", metadata.maintainer, metadata.maintainer_email),
+    ):
         who = " · ".join(part for part in (_line(name), _line(address)) if part is not None)
         if who:
-            found.append((role, who))
-    return tuple(found)
+            yield role, who
 
 
-def _links(home: str | None, download: str | None, others: dict[str, str] | None) -> tuple[tuple[str, str], ...]:
-    pairs = [("Homepage", home), ("Download", download), *(others or {}).items()]
-    found = []
-    for label, url in pairs[:_MOST_ENTRIES]:
-        shown_label, address = _line(label), (url or "").strip()
-        if address and address != "UNKNOWN":
-            found.append((shown_label or address[:_LONGEST_ENTRY], address))
-    return tuple(found)
+def _links(metadata: CoreMetadata) -> Iterator[tuple[str, str]]:
+    pairs = (("Homepage", metadata.home_page), ("Download", metadata.download_url), *metadata.project_urls.items())
+    for label, url in pairs:
+        address = (url or "").strip()
+        if address:
+            yield _line(label) or address[:_LONGEST_ENTRY], address

@@ -23,6 +23,9 @@ def check_same_site(headers: Mapping[str, str], own_origin: str) -> None:
     Raises:
         CrossSiteRequest: It came from elsewhere, or it carries a cookie and does not say where it came from.
     """
+    if headers.get("sec-fetch-dest", "document") != "document":
+        # A picture or a frame on one of our own pages, such as a description may contain, is no form.
+        raise CrossSiteRequest
     site = headers.get("sec-fetch-site")
     if site is not None:
         # `same-site` is another host of the domain; `none` is the person's own doing (address bar, bookmark).

@@ -10,32 +10,33 @@ from markupsafe import Markup
 
 from wheelyard.errors import InvalidFilename
 from wheelyard.model import DistFile, NormalizedName, ProjectPage, ProjectStatus
+from wheelyard.protocol.core_metadata import CoreMetadata
 from wheelyard.protocol.filenames import parse_filename
-from wheelyard.ui.about import About
+from wheelyard.ui.about import about
 from wheelyard.ui.environment import render
 from wheelyard.ui.install import Line, install_lines, publish_lines
 from wheelyard.ui.links import Frame, safe_link
 from wheelyard.ui.releases import Release, choose_release, other_files, releases_of
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self' data: https:; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'"
+)
+"""Nothing on a page runs, embeds, or sends anything to another site; descriptions show pictures from elsewhere."""
 
 PAGE_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/html; charset=utf-8"),
     # Whose page it is depends on the cookie, so no shared cache may keep it; a browser asks each time.
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"Cookie, Authorization"),
-    (
-        b"content-security-policy",
-        (
-            b"default-src 'none'; style-src 'self'; img-src 'self' data: https:; form-action 'self';"
-            b" frame-ancestors 'none'; base-uri 'none'"
-        ),
-    ),
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii")),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
-"""Headers of every page for people; nothing here runs, embeds or sends anything to another site."""
+"""Headers of every page for people, but for the length."""
 
 PROJECTS_PER_PAGE = 100
 _LONGEST_QUERY = 200  # characters; no project name is longer
@@ -49,8 +50,8 @@ _STATUS_TEXTS = {
 
 
 def login_page(
-    frame: Frame,
     *,
+    root_path: str = "",
     indexes: Sequence[str] = (),
     error: str | None = None,
     next_path: str = "/",
@@ -62,12 +63,13 @@ def login_page(
     Its form is sent to `/login/?next=…` with the fields `pkg_repo_name` and `pkg_repo_secret_raw`, as the predecessor's was.
 
     Args:
-        frame: Where the page is.
+        root_path: Path prefix of the server, without a slash at its end.
         indexes: Names to offer; leave out what a stranger may not know.
         error: What was wrong with the last attempt; None at first.
         next_path: Where to go afterwards; made by `redirects.safe_next`.
         index: The name to start with.
     """
+    frame = Frame(root_path=root_path)
     return render(
         "login.html",
         frame=frame,
@@ -101,7 +103,7 @@ def home_page(
     *,
     query: str = "",
     page: int = 1,
-    simple_url: str,
+    simple_url: str | None = None,
     upload_url: str | None = None,
     private: bool = True,
 ) -> bytes:
@@ -113,7 +115,7 @@ def home_page(
         projects: Their names as they are shown, sorted.
         query: Part of a name; spelling of case and of `-_.` does not matter. "" for all.
         page: Which hundred; numbers out of range show the nearest.
-        simple_url: Absolute address of the index for programs.
+        simple_url: Absolute address of the index for programs; None leaves out how to install from it.
         upload_url: Absolute address that takes uploads; None when the reader may not publish.
         private: Whether reading needs credentials.
     """
@@ -135,7 +137,9 @@ def home_page(
         pages=_page_links(frame, query, page, last),
         previous=frame.projects(query=query, page=page - 1) if page > 1 else None,
         following=frame.projects(query=query, page=page + 1) if page < last else None,
-        install=install_lines("PROJECT", None, index=frame.index or "index", simple_url=simple_url, private=private),
+        install=()
+        if simple_url is None
+        else install_lines("PROJECT", None, index=frame.index or "index", simple_url=simple_url, private=private),
         publish=() if upload_url is None else publish_lines(index=frame.index or "index", upload_url=upload_url),
     )
 
@@ -155,7 +159,7 @@ def project_page(
     page: ProjectPage,
     *,
     version: str | None = None,
-    about: About | None = None,
+    metadata: CoreMetadata | None = None,
     description: Markup | None = None,
     simple_url: str,
     private: bool = True,
@@ -167,7 +171,7 @@ def project_page(
         frame: Where the page is.
         page: The project page that programs read.
         version: The release asked for; None for the one that installers would take.
-        about: Core metadata of that release (`described_by` of `releases.choose_release`); None when there is none.
+        metadata: Core metadata of that release; None when there is none.
         description: Its description, rendered by `readme.Descriptions`; None when there is none.
         simple_url: Absolute address of the index for programs.
         private: Whether reading needs credentials.
@@ -176,20 +180,20 @@ def project_page(
     """
     releases = releases_of(page)
     release = choose_release(page, releases, version)
-    about = about or About()
+    told = about(metadata)
     files = release.files if release is not None and page.status.offers_files else ()
     others = other_files(page) if page.status.offers_files else ()
     return render(
         "project.html",
         frame=frame,
-        name=about.name or page.name,
+        name=told.name or page.name,
         page=page,
         status=_STATUS_TEXTS.get(page.status),
         releases=tuple((each, frame.project(page.name, each.version)) for each in releases),
         release=release,
         newest=choose_release(page, releases, None),
-        about=about,
-        links=tuple((label, url, safe_link(url)) for label, url in about.links),
+        about=told,
+        links=tuple((label, url, safe_link(url)) for label, url in told.links),
         description=description,
         rows=tuple(_file_row(frame, page.name, file) for file in files),
         other_rows=tuple(_file_row(frame, page.name, file) for file in others),
@@ -197,17 +201,18 @@ def project_page(
     )
 
 
-def error_page(frame: Frame, *, status: int, title: str, detail: str, hint: str | None = None) -> bytes:
+def error_page(*, root_path: str = "", status: int, title: str, detail: str, hint: str | None = None) -> bytes:
     """
     Return a page that says what went wrong.
 
     Args:
-        frame: Where the page is.
+        root_path: Path prefix of the server, without a slash at its end.
         status: Status of the answer.
         title: In a few words.
         detail: What was refused and why.
         hint: What to do; None when the detail says it.
     """
+    frame = Frame(root_path=root_path)
     return render("error.html", frame=frame, status=status, title=title, detail=detail, hint=hint)
 
 
@@ -257,5 +262,4 @@ def _kind(file: DistFile, project: NormalizedName) -> tuple[str, str]:
         return "Other", ""
     if not file.filename.endswith(".whl"):
         return "Source", ""
-    # The tags as the name writes them: expanded, a wheel for many platforms fills the page.
-    return "Wheel", " ".join(parsed.filename.removesuffix(".whl").split("-")[-3:])
+    return "Wheel", parsed.python_tag

@@ -11,6 +11,7 @@ from wheelyard.errors import ReleaseNotFound
 from wheelyard.model import DistFile, NormalizedName, ProjectPage
 from wheelyard.protocol.filenames import release_of
 from wheelyard.protocol.names import parse_version, same_version, version_key
+from wheelyard.protocol.pypi_json import shown_version
 
 _release_of = lru_cache(maxsize=32_768)(release_of)  # a page of 5,000 files is asked for again and again
 
@@ -49,13 +50,6 @@ class Release:
         """When its first file came."""
         return min((file.upload_time for file in self.files if file.upload_time is not None), default=None)
 
-    @property
-    def described_by(self) -> DistFile | None:
-        """The file whose core metadata speaks for the release: a wheel's, which is final, before an sdist's."""
-        with_metadata = [file for file in self.files if file.core_metadata is not None]
-        wheels = [file for file in with_metadata or self.files if file.filename.endswith(".whl")]
-        return next(iter(wheels or with_metadata or self.files), None)
-
 
 def releases_of(page: ProjectPage) -> tuple[Release, ...]:
     """Return the releases of a page, newest first; files whose name tells no version are left out."""
@@ -89,17 +83,14 @@ def choose_release(page: ProjectPage, releases: Sequence[Release], wanted: str |
     Raises:
         ReleaseNotFound: The project has no such release.
     """
-    if wanted is not None:
-        found = next((release for release in releases if same_version(release.version, wanted)), None)
-        if found is None:
-            raise ReleaseNotFound(page.name, wanted)
-        return found
-    return max(releases, key=_preference, default=None)
-
-
-def _preference(release: Release) -> tuple[bool, bool, bool, object]:
-    """As installers do: something to install, not yanked, final, newest."""
-    return bool(release.files), not release.is_yanked, not release.is_prerelease, version_key(release.version)
+    wanted = wanted or shown_version(page)
+    if wanted is None:
+        # A page without a list of versions, from an upstream that speaks HTML.
+        return next(iter(releases), None)
+    found = next((release for release in releases if same_version(release.version, wanted)), None)
+    if found is None:
+        raise ReleaseNotFound(page.name, wanted)
+    return found
 
 
 def _version_of(filename: str, project: NormalizedName) -> str | None:
