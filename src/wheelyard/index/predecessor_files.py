@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from hashlib import blake2b, md5, sha256
 from pathlib import Path
 from typing import Final
 
@@ -153,10 +153,13 @@ class LinkedSpool(Spool):
         self.path = folder / f"{SPOOL_PREFIX}{os.getpid()}-{secrets.token_hex(8)}"
         self.size = 0
         self._sha256 = sha256()
+        self._blake2b_256 = blake2b(digest_size=32)
+        self._md5 = md5(usedforsecurity=False)
         os.link(original.resolve(), self.path)
         try:
             for piece in _pieces(self.path):
-                self._sha256.update(piece)
+                for digest in (self._sha256, self._blake2b_256, self._md5):
+                    digest.update(piece)
                 self.size += len(piece)
         except BaseException:
             self.discard()
@@ -234,7 +237,6 @@ def _described(candidate: Candidate, spool: Spool, mode: int) -> Prepared:
     requires_python = candidate.upload.requires_python if inspection is None else inspection.core.requires_python
     if len(candidate.filename.encode("utf-8", "surrogateescape")) > _NAME_LIMIT_BYTES:
         metadata = None
-    version = _version(candidate, parsed)
     file = DistFile(
         filename=Filename(candidate.filename),
         url=quote_filename(candidate.filename),
@@ -244,7 +246,7 @@ def _described(candidate: Candidate, spool: Spool, mode: int) -> Prepared:
         upload_time=datetime.fromtimestamp(candidate.signature[1] / 1_000_000_000, UTC),
         requires_python=_specifier(requires_python, advice),
         core_metadata=_advertised(metadata, parsed, inspection),
-        private={"_uploader": UPLOADER} | ({"_version": version} if version else {}),
+        private=_private(candidate, spool, metadata, parsed),
     )
     return Prepared(candidate, file, spool, metadata, tuple(advice), mode)
 
@@ -277,6 +279,21 @@ def _advertised(
     if parsed.kind is FileKind.SDIST and not static_for_sdist(inspection.core):
         return None
     return {"sha256": sha256(metadata).hexdigest()}
+
+
+def _private(
+    candidate: Candidate, spool: Spool, metadata: bytes | None, parsed: ParsedFilename | None
+) -> dict[str, str]:
+    """The keys that a publish writes (see `checks.new_file`), as far as they can be known."""
+    values = {
+        "_blake2b_256": spool.blake2b_256,
+        "_kind": parsed.kind.value if parsed is not None else FileKind.SDIST.value,  # odd endings were all sdists
+        "_md5": spool.md5,
+        "_metadata": None if metadata is None else sha256(metadata).hexdigest(),
+        "_uploader": UPLOADER,
+        "_version": _version(candidate, parsed),
+    }
+    return {key: value for key, value in values.items() if value}
 
 
 def _version(candidate: Candidate, parsed: ParsedFilename | None) -> str | None:
