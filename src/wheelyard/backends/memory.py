@@ -43,7 +43,7 @@ class MemoryBackend(Backend):
     @property
     def traits(self) -> Traits:
         """Several records in one swap, and every answer is current."""
-        return Traits(atomic_batch=True, fresh=True)
+        return Traits(atomic_batch=True, fresh=True, verified_put=True)
 
     # -- records ---------------------------------------------------------------------------------------------------
 

@@ -110,11 +110,14 @@ class Traits:
         atomic_batch: True when one `write` may hold several records, all or nothing.
         spool_folder: Folder on the store's own disk where uploads should be spooled, so that `put` need not copy.
         fresh: True when `peek` always tells, so a page can be served after one cheap question.
+        verified_put: True when `put` itself makes sure that the stored bytes are the spool's; `Store` then does not ask
+            for their size and digest afterwards.
     """
 
     atomic_batch: bool = False
     spool_folder: Path | None = None
     fresh: bool = False
+    verified_put: bool = False
 
 
 class Backend(ABC):
@@ -131,7 +134,12 @@ class Backend(ABC):
         """What this backend can do beyond the minimum."""
 
     async def start(self) -> None:  # noqa: B027  most stores have nothing to open
-        """Open connections, make folders, reclaim leftovers of killed processes. Called once, before anything else."""
+        """
+        Open connections, make folders, reclaim leftovers of killed processes. Called once, before anything else.
+
+        Raises:
+            StorageUnavailable: The storage cannot be used. Storage that can only be read is no reason to raise.
+        """
 
     async def stop(self) -> None:  # noqa: B027  as start
         """Close what `start` opened. Called once, after everything else."""
@@ -145,6 +153,8 @@ class Backend(ABC):
 
         Raises:
             KeyNotFound: It does not exist, for certain.
+            RecordDamaged: Something is there that is no record.
+            StorageUnavailable: The store could not be asked; nothing is known.
         """
 
     @abstractmethod
@@ -161,6 +171,9 @@ class Backend(ABC):
             The new revision of each key, ABSENT for removed ones.
         Raises:
             Conflict: A record was not at the expected revision; nothing was written.
+            StorageFull: No room; nothing was written.
+            StorageReadOnly: The store refuses writes; nothing was written.
+            StorageUnavailable: The store did not answer; the swap may have happened, so read again.
         """
 
     @abstractmethod
@@ -169,6 +182,9 @@ class Backend(ABC):
         Tell which records may have changed since `cursor`; None asks for all keys. Cheap when nothing changed.
 
         A cursor this store no longer knows is answered like None, with `complete`.
+
+        Raises:
+            StorageUnavailable: The store could not be asked; nothing is known.
         """
 
     def peek(self, key: Key) -> Revision | Absent | None:
@@ -208,6 +224,11 @@ class Backend(ABC):
         Returns:
             CREATED, or SAME_CONTENT when the same bytes were there, or CONFLICT when others were (they stay).
             Of two writers of one key exactly one gets CREATED.
+        Raises:
+            RecordDamaged: Something is there that is no file, or the spool changed; nothing was stored.
+            StorageFull: No room; nothing was stored.
+            StorageReadOnly: The store refuses writes; nothing was stored.
+            StorageUnavailable: The store did not answer; put the same again.
         """
 
     @abstractmethod
@@ -217,6 +238,8 @@ class Backend(ABC):
 
         Raises:
             KeyNotFound: It does not exist, for certain.
+            RecordDamaged: Something is there that is no file.
+            StorageUnavailable: The store could not be asked; nothing is known.
         """
 
     @abstractmethod
@@ -228,6 +251,8 @@ class Backend(ABC):
 
         Raises:
             KeyNotFound: It does not exist; raised at the first piece.
+            RecordDamaged: Something is there that is no file; raised at the first piece.
+            StorageUnavailable: The bytes could not be had.
         """
 
     async def locate(self, key: Key) -> Location:
@@ -247,11 +272,22 @@ class Backend(ABC):
 
     @abstractmethod
     async def delete(self, key: Key) -> None:
-        """Remove one file; removing what is not there is not an error. Durable when it returns."""
+        """
+        Remove one file; removing what is not there is not an error. Durable when it returns.
+
+        Raises:
+            StorageReadOnly: The store refuses writes; the file is still there.
+            StorageUnavailable: The store did not answer; the file may still be there.
+        """
 
     @abstractmethod
     def list(self, prefix: str = "") -> AsyncIterator[StoredFile]:
-        """List the files whose key starts with `prefix`, in any order, records not among them."""
+        """
+        List the files whose key starts with `prefix`, in any order, records not among them.
+
+        Raises:
+            StorageUnavailable: The list is not complete.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ def is_record_key(key: str) -> bool:
     return len(segments) == _RECORD_SEGMENTS and segments[0] == PAGES and segments[2] == RECORD_NAME
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def check_record_key(text: str) -> Key:
     """
     Return `text` as the key of a record.

@@ -244,7 +244,7 @@ class Store(Backend):
         check_file_key(key)
         with self._call("put", key):
             outcome = await self._backend.put(key, spool)
-            if outcome is not PutOutcome.CONFLICT:
+            if outcome is not PutOutcome.CONFLICT and not self.traits.verified_put:
                 await self._check_stored(key, spool, created=outcome is PutOutcome.CREATED)
         if outcome is PutOutcome.CREATED:
             self.counters.bytes_put += spool.size

@@ -94,8 +94,8 @@ class FileSystemBackend(Backend):
 
     @property
     def traits(self) -> Traits:
-        """Spool on our own disk, and every answer is current."""
-        return Traits(spool_folder=self._workplace.tmp, fresh=True)
+        """Spool on our own disk, every answer is current, and the linked file is the spool itself."""
+        return Traits(spool_folder=self._workplace.tmp, fresh=True, verified_put=True)
 
     async def start(self) -> None:
         """Make the folders and reclaim what killed processes left; storage that only can be read is read."""
