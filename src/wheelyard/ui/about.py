@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from wheelyard.protocol.core_metadata import CoreMetadata
+from wheelyard.errors import InvalidDocument
+from wheelyard.protocol.core_metadata import CoreMetadata, parse_core_metadata
 
 _MOST_ENTRIES = 300  # of one list; real metadata stays below, hostile metadata must not make a page of megabytes
 _LONGEST_ENTRY = 500  # characters
@@ -15,11 +16,13 @@ _LONGEST_LICENSE_NAME = 100  # characters; longer ones are the licence itself
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """
-    Core metadata as a person wants to see it. Every text is as somebody wrote it, on one line, cut where it is very long.
+    Core metadata as a person wants to see it. Every text but the description is as somebody wrote it, on one line, cut where it is very long.
 
     Attributes:
         name: Name of the project as its author spells it; None when there is no metadata.
         summary: None when there is none.
+        description: As written, not rendered and of any length; None when there is none.
+        description_content_type: Says how to render it; None when nothing does.
         people: `(role, who)` pairs: author, maintainer.
         license: Expression, or the older field when that is a name; None when neither is given.
         keywords: In their order.
@@ -32,6 +35,8 @@ class About:
 
     name: str | None = None
     summary: str | None = None
+    description: str | None = None
+    description_content_type: str | None = None
     people: tuple[tuple[str, str], ...] = ()
     license: str | None = None
     keywords: tuple[str, ...] = ()
@@ -42,13 +47,24 @@ class About:
     classifiers: tuple[str, ...] = ()
 
 
-def about(metadata: CoreMetadata | None) -> About:
-    """Return what a page shows of core metadata; nothing when there is none."""
-    if metadata is None:
+def read_about(content: bytes) -> About:
+    """
+    Read what a page shows of core metadata.
+
+    Args:
+        content: A METADATA or PKG-INFO file; untrusted.
+    Returns:
+        Nothing of what cannot be read.
+    """
+    try:
+        metadata = parse_core_metadata(content)
+    except InvalidDocument:
         return About()
     return About(
         name=_line(metadata.name),
         summary=_line(metadata.summary),
+        description=metadata.description,
+        description_content_type=_line(metadata.description_content_type),
         people=tuple(_people(metadata)),
         license=_line(metadata.license_expression) or _license_name(metadata.license),
         keywords=_lines(metadata.keywords),

@@ -10,9 +10,8 @@ from markupsafe import Markup
 
 from wheelyard.errors import InvalidFilename
 from wheelyard.model import DistFile, NormalizedName, ProjectPage, ProjectStatus
-from wheelyard.protocol.core_metadata import CoreMetadata
 from wheelyard.protocol.filenames import parse_filename
-from wheelyard.ui.about import about
+from wheelyard.ui.about import About
 from wheelyard.ui.environment import render
 from wheelyard.ui.install import Line, install_lines, publish_lines
 from wheelyard.ui.links import Frame, safe_link
@@ -50,8 +49,8 @@ _STATUS_TEXTS = {
 
 
 def login_page(
+    frame: Frame,
     *,
-    root_path: str = "",
     indexes: Sequence[str] = (),
     error: str | None = None,
     next_path: str = "/",
@@ -63,13 +62,12 @@ def login_page(
     Its form is sent to `/login/?next=…` with the fields `pkg_repo_name` and `pkg_repo_secret_raw`, as the predecessor's was.
 
     Args:
-        root_path: Path prefix of the server, without a slash at its end.
+        frame: Where the page is.
         indexes: Names to offer; leave out what a stranger may not know.
         error: What was wrong with the last attempt; None at first.
         next_path: Where to go afterwards; made by `redirects.safe_next`.
         index: The name to start with.
     """
-    frame = Frame(root_path=root_path)
     return render(
         "login.html",
         frame=frame,
@@ -159,7 +157,7 @@ def project_page(
     page: ProjectPage,
     *,
     version: str | None = None,
-    metadata: CoreMetadata | None = None,
+    about: About | None = None,
     description: Markup | None = None,
     simple_url: str,
     private: bool = True,
@@ -171,7 +169,7 @@ def project_page(
         frame: Where the page is.
         page: The project page that programs read.
         version: The release asked for; None for the one that installers would take.
-        metadata: Core metadata of that release; None when there is none.
+        about: What that release says about itself; None when it says nothing.
         description: Its description, rendered by `readme.Descriptions`; None when there is none.
         simple_url: Absolute address of the index for programs.
         private: Whether reading needs credentials.
@@ -180,20 +178,20 @@ def project_page(
     """
     releases = releases_of(page)
     release = choose_release(page, releases, version)
-    told = about(metadata)
+    about = about or About()
     files = release.files if release is not None and page.status.offers_files else ()
     others = other_files(page) if page.status.offers_files else ()
     return render(
         "project.html",
         frame=frame,
-        name=told.name or page.name,
+        name=about.name or page.name,
         page=page,
         status=_STATUS_TEXTS.get(page.status),
         releases=tuple((each, frame.project(page.name, each.version)) for each in releases),
         release=release,
         newest=choose_release(page, releases, None),
-        about=told,
-        links=tuple((label, url, safe_link(url)) for label, url in told.links),
+        about=about,
+        links=tuple((label, url, safe_link(url)) for label, url in about.links),
         description=description,
         rows=tuple(_file_row(frame, page.name, file) for file in files),
         other_rows=tuple(_file_row(frame, page.name, file) for file in others),
@@ -201,18 +199,17 @@ def project_page(
     )
 
 
-def error_page(*, root_path: str = "", status: int, title: str, detail: str, hint: str | None = None) -> bytes:
+def error_page(frame: Frame, *, status: int, title: str, detail: str, hint: str | None = None) -> bytes:
     """
     Return a page that says what went wrong.
 
     Args:
-        root_path: Path prefix of the server, without a slash at its end.
+        frame: Where the page is.
         status: Status of the answer.
         title: In a few words.
         detail: What was refused and why.
         hint: What to do; None when the detail says it.
     """
-    frame = Frame(root_path=root_path)
     return render("error.html", frame=frame, status=status, title=title, detail=detail, hint=hint)
 
 

@@ -50,6 +50,13 @@ class Release:
         """When its first file came."""
         return min((file.upload_time for file in self.files if file.upload_time is not None), default=None)
 
+    @property
+    def described_by(self) -> DistFile | None:
+        """The file whose core metadata speaks for the release: a wheel's, which is final, before an sdist's."""
+        with_metadata = [file for file in self.files if file.core_metadata is not None]
+        wheels = [file for file in with_metadata or self.files if file.filename.endswith(".whl")]
+        return next(iter(wheels or with_metadata or self.files), None)
+
 
 def releases_of(page: ProjectPage) -> tuple[Release, ...]:
     """Return the releases of a page, newest first; files whose name tells no version are left out."""
