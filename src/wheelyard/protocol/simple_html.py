@@ -30,7 +30,9 @@ _NOT_HTML = re.compile(
     + "".join(map(chr, (plane * 0x10000 + low for plane in range(17) for low in (0xFFFE, 0xFFFF))))
     + "]"
 )
-_FILE_ENDING = re.compile(r"\.(?:whl|zip|egg|exe|msi|rpm|deb|dmg|tar(?:\.\w+)?|tgz|tbz)\Z", re.IGNORECASE)
+_FILE_ENDING = re.compile(
+    r"(?:-variants\.json|\.(?:whl|zip|egg|exe|msi|rpm|deb|dmg|tar(?:\.\w+)?|tgz|tbz))\Z", re.IGNORECASE
+)
 _URL_SAFE = "%/:=&?~+!$,;'@()*[]"  # what `quote` leaves alone in a URL that is mostly encoded already
 
 
