@@ -94,12 +94,10 @@ def _settings(
         return load_settings(root, config=config, text_allowed=text_allowed, may_generate=False)
     if config is not None:
         raise click.UsageError(f"give --config or {', '.join(_flag(key) for key in further)}, not both")
-    further = {"read_secret": "-", "write_secret": "-"} | further  # the predecessor did not ask for them here
-    lines = [
-        f"[{_quoted(name)}]",
-        f"type = {_quoted(backend_type)}",
-        *(f"{k} = {_toml(v)}" for k, v in further.items()),
-    ]
+    # The predecessor did not ask for these here; nobody can guess the ones that stand in.
+    further = {key: token_urlsafe() for key in _SECRETS} | further
+    keys = (f"{key} = {_quoted(value) if key in _SECRETS else _toml(value)}" for key, value in further.items())
+    lines = [f"[{_quoted(name)}]", f"type = {_quoted(backend_type)}", *keys]
     return load_settings(root, config="\n".join(lines), text_allowed=True, may_generate=False)
 
 

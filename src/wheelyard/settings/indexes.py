@@ -44,8 +44,8 @@ _NAME_LIMIT = 100  # characters; the name is a folder and a part of every URL
 _SECRETS = ("read_secret", "write_secret")
 _COMMON_KEYS: Mapping[str, Key] = {
     "type": Key(str),
-    "read_secret": Key(object),
-    "write_secret": Key(object),
+    "read_secret": Key(Any),
+    "write_secret": Key(Any),
     "anonymous_read": Key(bool),
     "max_file_bytes": Key(int, minimum=1),
     "sync_index_interval": Key(int, minimum=1),

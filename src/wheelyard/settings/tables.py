@@ -118,9 +118,13 @@ def _read(value: object, key: Key, *, text: bool) -> object:
 
 
 def _decode(kind: type, value: object) -> object:
+    if kind is object:
+        return value
     if kind is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
-    raise NotImplementedError(kind)
+    if isinstance(value, kind):
+        return value
+    raise ValueError(kind)  # msgspec makes its own error of this
 
 
 def _refused(value: object, kind: Any) -> ValueError:
