@@ -62,7 +62,7 @@ def test_uv_reads_netrc(shared_server: LiveServer, client: GetClient, tmp_path: 
 def test_twine_reads_pypirc(shared_server: LiveServer, client: GetClient, tmp_path: Path, private: Project) -> None:
     """Twine takes URL and secret of a named index from `.pypirc`."""
     twine = client("twine")
-    twine.home.mkdir()
+    twine.home.mkdir(exist_ok=True)
     (twine.home / ".pypirc").write_text(
         "[distutils]\nindex-servers =\n    ours\n\n"
         f"[ours]\nrepository = {shared_server.upload_url}\n"

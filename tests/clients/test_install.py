@@ -125,7 +125,7 @@ def test_flit_installs(
     project = write_project(tmp_path / "app", "app", requires=(pair[0].name,), backend="flit")
     venv = new_venv(pip=True)
     python = venv / "bin" / "python"
-    arguments = ["install", "--deps", "production", "--python", python]
+    arguments = ["install", "--symlink", "--deps", "production", "--python", python]
     as_root = {"FLIT_ROOT_INSTALL": "1"} if os.geteuid() == 0 else {}
     client("flit")(*arguments, cwd=project.folder, PIP_INDEX_URL=shared_server.read_url, **as_root).check_ok()
     _check_installed(venv, (project, *pair))

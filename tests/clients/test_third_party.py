@@ -15,8 +15,8 @@ from plugins.projects import says
 
 NewVenv = Callable[..., Path]
 
-# Small, old and new, pure and compiled, several build backends; the two backends are needed to build the sdists.
-WHEELS = ("six", "packaging", "idna", "attrs", "click", "MarkupSafe", "zope.interface", "flit_core", "setuptools")
+# Small, old and new, pure and compiled; the last three build the sdists.
+WHEELS = ("six", "packaging", "idna", "attrs", "MarkupSafe", "zope.interface", "flit_core", "setuptools", "wheel")
 SDISTS = ("six", "idna", "packaging")
 
 

@@ -28,8 +28,9 @@ def yanked(shared_server: LiveServer, publish: Publish, name: Name, tmp_path: Pa
 
 
 def _wheelyard(server: LiveServer, folder: Path, *arguments: str) -> None:
-    env = hermetic(folder / "home-wheelyard") | {"WHEELYARD_URL": server.url_with(server.write_secret, path="/")}
-    run([sys.executable, "-m", "wheelyard", *arguments], env=env, cwd=folder).check_ok()
+    env = hermetic(folder / "home-wheelyard") | {"WRITE_SECRET": server.write_secret}
+    target = ["--url", server.url, "--index", server.index, "--password-env", "WRITE_SECRET"]
+    run([sys.executable, "-m", "wheelyard", *arguments, *target], env=env, cwd=folder).check_ok()
 
 
 def _pip(client: Client, server: LiveServer, requirement: str, folder: Path) -> Outcome:

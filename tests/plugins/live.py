@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
+from packaging.utils import canonicalize_name
 
 INDEX = "main"
 READ_SECRET = "read-4f1c9a"
@@ -111,7 +112,7 @@ class LiveServer:
 
     def listed(self, project: str) -> dict[str, str]:
         """Return file names and their SHA-256 as the project's page lists them; empty when there is no such project."""
-        answer = self.get(f"/simple/{project}/", headers={"Accept": V1_JSON})
+        answer = self.get(f"/simple/{canonicalize_name(project)}/", headers={"Accept": V1_JSON})
         if answer.status_code == 404:
             return {}
         answer.raise_for_status()
@@ -122,7 +123,7 @@ class LiveServer:
         expected = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         assert self.listed(project) == expected
         for name, digest in expected.items():
-            answer = self.get(f"/simple/{project}/{quote(name)}")
+            answer = self.get(f"/simple/{canonicalize_name(project)}/{quote(name)}")
             assert answer.status_code == 200
             assert hashlib.sha256(answer.content).hexdigest() == digest
 

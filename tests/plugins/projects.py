@@ -54,7 +54,7 @@ class Project:
             path.unlink()
         uv = tool("uv")
         env = hermetic(self.folder / ".home", Path(sys.executable).parent)
-        run([uv, "build", "--quiet", "--offline"], env=env, cwd=self.folder).check_ok()
+        run([uv, "build", "--quiet", "--offline", "--no-create-gitignore"], env=env, cwd=self.folder).check_ok()
         return self.files
 
 
