@@ -11,13 +11,16 @@ A request's journey, and the order of the code below:
 
 from __future__ import annotations
 
+import logging
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
@@ -67,7 +70,9 @@ def make_store(settings: Settings, index: IndexSettings) -> Store:
     Raises:
         ConfigError: No backend of that type is installed.
     """
-    backend = load_backend(index.type).open(index.options, BackendContext(name=index.name, folder=settings.folder(index)))
+    backend = load_backend(index.type).open(
+        index.options, BackendContext(name=index.name, folder=settings.folder(index))
+    )
     return Store(backend, name=index.name)
 
 
@@ -179,13 +184,14 @@ class Server:
                 ),
                 metrics=Metrics(),
                 form_limits=form_limits,
-                lifespan=self._lifespan,
+                lifespan=self.app_lifespan,
                 root_path=self.settings.server.url_prefix,
             )
         )
 
     @asynccontextmanager
-    async def _lifespan(self) -> AsyncIterator[None]:
+    async def app_lifespan(self) -> AsyncIterator[None]:
+        """Open every resource, and close it at the end."""
         async with self._resources:
             self._sessions = Sessions(
                 Database(self.settings.root / "state" / "wheelyard.sqlite3"), now_utc, self._fingerprint
@@ -276,6 +282,7 @@ class Make:
 
     def __call__(self) -> Made:
         """Make the application."""
+        configure_log(self.settings.server.log_level)
         app, server = make_app(self.settings)
 
         def start_draining() -> None:
@@ -347,7 +354,34 @@ def url_of(settings: Settings, sockets: Sequence[socket.socket]) -> str:
         return told.local_url
     port: int = sockets[0].getsockname()[1]
     asked = told.addresses[0][1]
-    return told.local_url.replace(f":{asked}{told.url_prefix}", f":{port}{told.url_prefix}") if port != asked else told.local_url
+    return (
+        told.local_url.replace(f":{asked}{told.url_prefix}", f":{port}{told.url_prefix}")
+        if port != asked
+        else told.local_url
+    )
+
+
+def configure_log(level: str, *, out: TextIO = sys.stderr) -> None:
+    """Send log lines to standard error: for people on a terminal, as JSON elsewhere; never with local variables."""
+    numbers = logging.getLevelNamesMapping()
+    if out.isatty():
+        render: list[structlog.typing.Processor] = [
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+        ]
+    else:
+        render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(out),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(level=numbers[level.upper()], stream=out, format="%(levelname)s %(name)s: %(message)s")
 
 
 def run_server(settings: Settings, *, announce: Callable[[str], None] | None = None) -> None:

@@ -57,7 +57,9 @@ def test_redirected(path: str, location: str | None) -> None:
     assert understood(path).redirect == location
 
 
-@pytest.mark.parametrize("name", ["friendly-bard", "Friendly-Bard", "friendly.bard", "friendly--bard", "FrIeNdLy-._.-bArD"])
+@pytest.mark.parametrize(
+    "name", ["friendly-bard", "Friendly-Bard", "friendly.bard", "friendly--bard", "FrIeNdLy-._.-bArD"]
+)
 def test_one_project(name: str) -> None:
     """URL-05: all spellings of a name reach one project."""
     assert understood(f"/simple/{name}/").project == "friendly-bard"

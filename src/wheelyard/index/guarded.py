@@ -99,6 +99,6 @@ class GuardedIndex(DenyAll):
 def _project_of(form: UploadForm) -> NormalizedName | None:
     """Return the project a form names; None when it names none, so that only who may publish anything gets on."""
     try:
-        return normalize(form.name)
+        return normalize(form.one("name") or "")
     except InvalidName:
         return None

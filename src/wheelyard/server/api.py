@@ -201,9 +201,7 @@ OPERATIONS: tuple[Operation, ...] = (
         ProjectDocument,
         StatusRequest,
     ),
-    Operation(
-        "delete_project", "DELETE", _PROJECT, Access.WRITE, "Delete a project", _delete_project, ProjectDocument
-    ),
+    Operation("delete_project", "DELETE", _PROJECT, Access.WRITE, "Delete a project", _delete_project, ProjectDocument),
     Operation(
         "delete_release",
         "DELETE",

@@ -192,7 +192,9 @@ class App:
     def _refused(self, error: WheelyardError, request: Request, target: Target | None) -> Answer:
         if isinstance(error, ClientGone):
             _log.info("client-gone", path=request.raw_path.decode("latin-1"))
-        is_upload = request.method == "POST" and target is not None and target.kind in (Kind.LIST, Kind.UPLOAD, Kind.PAGE)
+        is_upload = (
+            request.method == "POST" and target is not None and target.kind in (Kind.LIST, Kind.UPLOAD, Kind.PAGE)
+        )
         if is_upload:
             return upload_problem(error, accept=request.text(b"accept"))
         if request.is_navigation:
@@ -220,5 +222,3 @@ def _described() -> Answer:
     content = description()
     headers = ((b"content-type", b"application/json"), (b"content-length", b"%d" % len(content)))
     return Answer(200, (*headers, (b"cache-control", b"no-cache")), content)
-
-

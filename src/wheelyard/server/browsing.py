@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 from urllib.parse import quote
+
+from anyio import to_thread
 
 from wheelyard.auth.access import Access
 from wheelyard.auth.credentials import Credential
@@ -21,28 +22,29 @@ from wheelyard.errors import (
     MethodNotAllowed,
     NotFound,
     ProjectNotFound,
-    ReleaseNotFound,
     WheelyardError,
     shown,
 )
-from wheelyard.protocol.names import normalize, same_version
-from wheelyard.protocol.pypi_json import shown_version
+from wheelyard.model import NormalizedName, ProjectPage
+from wheelyard.protocol.names import normalize
 from wheelyard.protocol.upload_form import FormLimits, parse_plain_form
 from wheelyard.server.answers import Answer, Header, redirect
 from wheelyard.server.asgi import Receive, small_body
 from wheelyard.server.gate import Admitted, Gate
 from wheelyard.server.guard import guarded
 from wheelyard.server.problems import status_of
-from wheelyard.server.project_json import described
 from wheelyard.server.requests import SESSION_COOKIE, Request
 from wheelyard.server.served import Catalog
 from wheelyard.server.targets import Target
 from wheelyard.state.sessions import Sessions
+from wheelyard.ui.about import About, read_about
 from wheelyard.ui.csrf import check_same_site
+from wheelyard.ui.links import Frame
+from wheelyard.ui.pages import PAGE_HEADERS, error_page, home_page, login_page, logout_page, project_page
+from wheelyard.ui.readme import Descriptions
 from wheelyard.ui.redirects import safe_next
-
-if TYPE_CHECKING:
-    from wheelyard.model import NormalizedName
+from wheelyard.ui.releases import choose_release, releases_of
+from wheelyard.ui.static import static_file
 
 FORM_LIMIT_BYTES = 64 * 1024  # a name and a secret
 _FORM_LIMITS = FormLimits()
@@ -110,7 +112,7 @@ class Browsing:
     async def _login(self, request: Request, receive: Receive) -> Answer:
         next_path = safe_next(request.parameter("next"), f"{self._root_path}/")
         if request.method in {"GET", "HEAD"}:
-            return self._login_page(request, next_path, None)
+            return self._login_page(next_path)
         if request.method != "POST":
             raise MethodNotAllowed(request.method, "/login/", allowed=("GET", "HEAD", "POST"))
         check_same_site(_text_headers(request), request.origin)
@@ -122,15 +124,17 @@ class Browsing:
         principal = None if served is None else await served.authenticator.authenticate(credential)
         sessions = self._sessions()
         if served is None or principal is None or sessions is None:
-            return self._login_page(request, next_path, "The index name or the secret is not right.")
+            return self._login_page(next_path, "The index name or the secret is not right.")
         can = "write" if principal.access >= Access.WRITE else "read"
         token = await sessions.create(served.name, served.authenticator.fingerprint(), can, self._lifetime)
         cookie = self._cookie(request, token, max_age_s=int(self._lifetime.total_seconds()))
         return redirect(303, next_path, (b"set-cookie", cookie), _NO_STORE)
 
     async def _logout(self, request: Request) -> Answer:
-        """End the session; a GET is enough, as in the predecessor, but not from another site's page."""
-        if request.method not in {"GET", "HEAD"} or b"sec-fetch-site" in request.headers:
+        """End the session; opening the address is enough, as in the predecessor, but a picture on a page is not."""
+        if request.method in {"GET", "HEAD"} and not request.is_navigation and b"sec-fetch-mode" in request.headers:
+            return html(200, logout_page(Frame(root_path=self._root_path)))
+        if request.method not in {"GET", "HEAD"}:
             check_same_site(_text_headers(request), request.origin)
         token, sessions = request.cookie(SESSION_COOKIE), self._sessions()
         if token is not None and sessions is not None:
@@ -141,25 +145,30 @@ class Browsing:
     def _cookie(self, request: Request, value: str, *, max_age_s: int) -> bytes:
         secure = "; Secure" if request.scheme == "https" else ""
         path = self._root_path or "/"
-        return (
-            f"{SESSION_COOKIE}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}"
-        ).encode("ascii")
+        return (f"{SESSION_COOKIE}={value}; Path={path}; Max-Age={max_age_s}; HttpOnly; SameSite=Lax{secure}").encode(
+            "ascii"
+        )
 
-    def _login_page(self, request: Request, next_path: str, error: str | None) -> Answer:
-        names = [served.name for served in self._catalog().names.values()]
-        content = login_page(root_path=self._root_path, indexes=names, error=error, next_path=next_path)
-        return html(401 if error else 200, content)
+    def _login_page(self, next_path: str, error: str | None = None) -> Answer:
+        only = self._catalog().only
+        frame = Frame(root_path=self._root_path)
+        content = login_page(frame, error=error, next_path=next_path, index="" if only is None else only.name)
+        return html(200 if error is None else 403, content)
 
     # -- pages -----------------------------------------------------------------------------------------------------
 
     async def _home(self, request: Request, index: str | None) -> Answer:
         admitted = await self._gate.admit(index, request, Access.READ)
         projects = await guarded(admitted).list()
+        base = f"{request.origin}{self._root_path}{f'/{index}' if index else ''}"
         content = home_page(
-            frame=self._frame(admitted, index),
-            projects=projects.names,
-            query=(request.parameter("q") or "").strip(),
+            self._frame(admitted, index),
+            projects.names,
+            query=request.parameter("q") or "",
             page=_page_number(request.parameter("page")),
+            simple_url=f"{base}/simple/",
+            upload_url=f"{base}/legacy/" if admitted.principal.access >= Access.WRITE else None,
+            private=not admitted.served.anonymous_read,
         )
         return html(200, content)
 
@@ -169,24 +178,40 @@ class Browsing:
         frame = self._frame(admitted, index)
         if project != name or not request.raw_path.endswith(b"/"):
             return redirect(301, frame.project(project, version), _NO_STORE)
-        source = guarded(admitted)
-        page = await source.page(project)
-        selected = version or shown_version(page)
-        if version is not None and not any(same_version(version, known) for known in page.versions):
-            raise ReleaseNotFound(project, version)
-        metadata = await described(source, page, selected)
+        page = await guarded(admitted).page(project)
+        about = await self._about(admitted, page, version)
         description = None
-        if metadata is not None and metadata.description:
-            description = await self._descriptions.render(metadata.description, metadata.description_content_type)
-        content = project_page(
-            frame=frame,
-            page=page,
-            metadata=metadata,
-            description=description,
-            version=selected,
-            simple_url=f"{request.origin}{self._root_path}{frame.index_path}/simple/",
-        )
-        return html(200, content)
+        if about is not None and about.description:
+            description = await self._descriptions.render(about.description, about.description_content_type)
+        simple_url = f"{request.origin}{self._root_path}{frame.index_path}/simple/"
+
+        def content() -> bytes:
+            return project_page(
+                frame,
+                page,
+                version=version,
+                about=about,
+                description=description,
+                simple_url=simple_url,
+                private=not admitted.served.anonymous_read,
+            )
+
+        return html(200, await to_thread.run_sync(content))
+
+    async def _about(self, admitted: Admitted, page: ProjectPage, version: str | None) -> About | None:
+        """Read what a release says about itself; None when it says nothing that can be read."""
+        release = choose_release(page, releases_of(page), version)
+        if release is None or release.described_by is None:
+            return None
+        try:
+            content = await guarded(admitted).description(page.name, release.described_by.filename)
+        except NotFound:
+            return None
+        return None if content is None else read_about(content)
+
+    async def close(self) -> None:
+        """Stop what renders descriptions."""
+        await self._descriptions.close()
 
     def refused(
         self, error: WheelyardError, request: Request, make: Callable[[WheelyardError, bytes], Answer]
@@ -199,7 +224,11 @@ class Browsing:
             return redirect(303, f"{self._root_path}/login/?next={back}", _NO_STORE)
         status = status_of(error)
         content = error_page(
-            root_path=self._root_path, status=status, title=HTTPStatus(status).phrase, detail=error.message, hint=error.hint
+            Frame(root_path=self._root_path),
+            status=status,
+            title=HTTPStatus(status).phrase,
+            detail=error.message,
+            hint=error.hint,
         )
         return make(error, content)
 
@@ -215,18 +244,7 @@ class Browsing:
 
 def html(status: int, content: bytes) -> Answer:
     """Make an HTML answer with the strict policy of our pages."""
-    return Answer(
-        status,
-        (
-            (b"content-type", b"text/html; charset=utf-8"),
-            (b"content-length", b"%d" % len(content)),
-            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode("ascii")),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"same-origin"),
-            _NO_STORE,
-        ),
-        content,
-    )
+    return Answer(status, (*PAGE_HEADERS, (b"content-length", b"%d" % len(content))), content)
 
 
 def _static(request: Request, name: str) -> Answer:
@@ -234,7 +252,8 @@ def _static(request: Request, name: str) -> Answer:
     found = static_file(name)
     if found is None:
         raise NotFound(f"nothing here is called '{shown(name)}'")
-    return Answer(200, tuple(found.headers), found.content)
+    length = (b"content-length", b"%d" % len(found.content))
+    return Answer(200, (*found.headers, length), found.content)
 
 
 def _reads(request: Request) -> None:

@@ -20,7 +20,10 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self.answers = Counter(
-            "wheelyard_http_answers_total", "Answers sent, by status and kind", ["status", "kind"], registry=self._registry
+            "wheelyard_http_answers_total",
+            "Answers sent, by status and kind",
+            ["status", "kind"],
+            registry=self._registry,
         )
         self.uploads = Counter(
             "wheelyard_uploads_total", "Uploads, by index and outcome", ["index", "outcome"], registry=self._registry
@@ -58,5 +61,3 @@ async def ready(catalog: Catalog, *, draining: Callable[[], bool]) -> Answer:
         text = "".join(f"{name}: {trouble}\n" for name, trouble in sorted(troubles.items()))
         return plain(503, text, _NO_STORE, (b"retry-after", b"%d" % RETRY_AFTER_S))
     return plain(200, "ready\n", _NO_STORE)
-
-

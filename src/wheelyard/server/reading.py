@@ -126,9 +126,7 @@ class Reading:
             make = lambda: simple_json.render_page(page) if as_json else simple_html.render_page(page)  # noqa: E731
 
         def rendered() -> RenderedPage:
-            return render(
-                make(), revision=revision, representation=representation, headers=page_headers(served)
-            )
+            return render(make(), revision=revision, representation=representation, headers=page_headers(served))
 
         return await to_thread.run_sync(rendered) if length >= _IN_THREAD_FROM_FILES else rendered()
 
@@ -218,7 +216,9 @@ async def _check_whole(path: Path, found: FileBody, project: NormalizedName) -> 
     try:
         size = (await to_thread.run_sync(path.stat)).st_size
     except FileNotFoundError:
-        raise RecordDamaged(f"simple/{project}/{found.file.filename}", "the record lists it, and it is not there") from None
+        raise RecordDamaged(
+            f"simple/{project}/{found.file.filename}", "the record lists it, and it is not there"
+        ) from None
     if size != found.size:
         why = f"it has {size} bytes, its record says {found.size}"
         raise RecordDamaged(f"simple/{project}/{found.file.filename}", why)
@@ -233,6 +233,4 @@ def _revision(index: Index, target: Target) -> str | None:
 
 
 def _choose(rendered: RenderedPage, request: Request) -> Answer:
-    return rendered.answer(
-        accept_encoding=request.text(b"accept-encoding"), not_match=request.text(b"if-none-match")
-    )
+    return rendered.answer(accept_encoding=request.text(b"accept-encoding"), not_match=request.text(b"if-none-match"))

@@ -47,7 +47,9 @@ class RenderedPage:
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
-        return sum(len(each.full.body) for each in (self.identity, self.gzipped) if each and isinstance(each.full.body, bytes))
+        return sum(
+            len(each.full.body) for each in (self.identity, self.gzipped) if each and isinstance(each.full.body, bytes)
+        )
 
     def answer(self, *, accept_encoding: str | None, not_match: str | None) -> Answer:
         """Choose the encoding and tell whether the caller has it already (RFC 9110 sections 12.5.3 and 13.1.2)."""

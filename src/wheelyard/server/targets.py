@@ -43,6 +43,10 @@ RESERVED = frozenset(
 """First path segments that are ours, so that no index can be reached by them."""
 
 
+_NO_PROJECT = NormalizedName("")
+_NO_FILE = Filename("")
+
+
 class Kind(Enum):
     """What a path names."""
 
@@ -72,8 +76,8 @@ class Target:
     index: str | None
     segments: tuple[str, ...]
     slash: bool
-    project: NormalizedName = NormalizedName("")
-    filename: Filename = Filename("")
+    project: NormalizedName = _NO_PROJECT
+    filename: Filename = _NO_FILE
     redirect: str | None = None
 
 
