@@ -7,16 +7,13 @@ Rule 1: who is asking is the function's business; this part never learns about u
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from wheelyard.errors import InvalidName
+from wheelyard.errors import InvalidFilename, InvalidName
 from wheelyard.index.interface import Action, Change, DenyAll, FileBody, Index, Published, Upload
 from wheelyard.model import Filename, NormalizedName, ProjectList, ProjectPage, Revision
+from wheelyard.protocol.filenames import parse_filename
 from wheelyard.protocol.names import normalize
 from wheelyard.storage.interface import Absent
-
-if TYPE_CHECKING:
-    from wheelyard.protocol.upload_form import UploadForm
 
 Check = Callable[[Action, NormalizedName | None], None]
 """Returns nothing when the action is allowed and raises an `AccessError` when not; the project is None for the whole index."""
@@ -63,13 +60,9 @@ class GuardedIndex(DenyAll):
         return await self._inner.description(project, filename)
 
     async def publish(self, upload: Upload) -> Published:
-        """
-        Ask for PUBLISH to the project that the form names, then publish.
-
-        That the file belongs to that project is checked by the index itself, which refuses an upload whose form and
-        file disagree.
-        """
-        self._ask(Action.PUBLISH, _project_of(upload.form))
+        """Ask for PUBLISH to every project that the upload names, then publish."""
+        for project in _projects_of(upload):
+            self._ask(Action.PUBLISH, project)
         return await self._inner.publish(upload)
 
     async def change(self, project: NormalizedName, change: Change) -> ProjectPage:
@@ -96,9 +89,17 @@ class GuardedIndex(DenyAll):
             raise TypeError("a check answers by returning None or by raising")
 
 
-def _project_of(form: UploadForm) -> NormalizedName | None:
-    """Return the project a form names; None when it names none, so that only who may publish anything gets on."""
+def _projects_of(upload: Upload) -> set[NormalizedName | None]:
+    """
+    Return the projects that an upload names, in its form and in its file name.
+
+    They should be one; that is checked by the index itself, with a better answer than "not allowed". None stands for a
+    name that is none, so that only who may publish anything gets as far as that answer.
+    """
+    projects: set[NormalizedName | None] = set()
     try:
-        return normalize(form.one("name") or "")
-    except InvalidName:
-        return None
+        projects.add(parse_filename(upload.filename).name)
+        projects.add(normalize(upload.form.one("name") or ""))
+    except (InvalidFilename, InvalidName):
+        projects.add(None)
+    return projects

@@ -118,7 +118,7 @@ class UpstreamIndex(IndexReader):
         listed = await self._listed(project, filename)
         size = listed.size if listed.size is not None else await self._measure(project, listed)
         body: Body
-        if self._stream_files or self._address.authorization_for(listed.url) is not None:
+        if self._stream_files or self._address.needs_credentials(listed.url):
             body = StreamBody(lambda byte_range: self._stream(project, listed, size, byte_range))
         else:
             body = RedirectUrl(listed.url, expires=self._clock() + _REDIRECT_AGE)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import SplitResult, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit, urlunsplit
 
 from wheelyard.errors import ConfigError, shown
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_URL_SAFE = "%/:?#[]@!$&'()*+,;=~"  # RFC 3986: the reserved characters, and what is encoded already
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what credentials are bound to (RFC 6454)."""
@@ -96,9 +97,9 @@ class UpstreamAddress:
         """The one origin that may see the credentials."""
         return origin_of(self.root)
 
-    def authorization_for(self, url: str) -> str | None:
-        """Return the `Authorization` header for a URL; None for every origin but the upstream's own."""
-        return self.authorization if origin_of(url) == self.origin else None
+    def needs_credentials(self, url: str) -> bool:
+        """Tell whether a URL is of the one origin that our credentials are for, so that others could not fetch it."""
+        return self.authorization is not None and origin_of(url) == self.origin
 
 
 def origin_of(url: str) -> Origin:
@@ -116,14 +117,14 @@ def origin_of(url: str) -> Origin:
 
 def absolute_file_url(base: str, url: str) -> str | None:
     """
-    Return the URL of a file that a page at `base` lists; None for one that cannot be fetched over HTTP.
+    Return the URL of a file that a page at `base` lists, percent-encoded; None when it cannot be fetched over HTTP.
 
     Args:
         base: The page's own URL, after redirects.
         url: As the page says it.
     """
     try:
-        absolute = urljoin(base, url).partition("#")[0]
+        absolute = quote(urljoin(base, url).partition("#")[0], safe=_URL_SAFE, errors="replace")
         origin_of(absolute)
     except ValueError:
         return None

@@ -67,6 +67,7 @@ class UpstreamHttp:
     ) -> None:
         self._address = address
         self._limits = limits
+        self._origin = _origin(httpx2.URL(address.root))
         self._is_ours = client is None
         self._client = client or httpx2.AsyncClient(
             http2=True,
@@ -185,7 +186,7 @@ class UpstreamHttp:
     async def _send(self, url: str, headers: Mapping[str, str]) -> httpx2.Response:
         try:
             request = self._client.build_request("GET", url, headers=headers, timeout=self._timeout)
-            self._authorize(request, url)
+            self._authorize(request)
             return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.TimeoutException as error:
             raise self.unavailable("it took too long to answer") from error
@@ -194,12 +195,15 @@ class UpstreamHttp:
         except httpx2.TransportError as error:
             raise self._trouble(error) from error
 
-    def _authorize(self, request: httpx2.Request, url: str) -> None:
-        """Put our credentials on questions to the upstream's own origin, and take any others off."""
+    def _authorize(self, request: httpx2.Request) -> None:
+        """
+        Put our credentials on questions to the upstream's own origin, and take any others off.
+
+        The origin is taken from the request as the client understood it: that is where it will connect.
+        """
         request.headers.pop("Authorization", None)
-        authorization = self._address.authorization_for(url)
-        if authorization is not None:
-            request.headers["Authorization"] = authorization
+        if self._address.authorization is not None and _origin(request.url) == self._origin:
+            request.headers["Authorization"] = self._address.authorization
 
     async def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
         too_large = f"its answer is larger than {limit_bytes} bytes"
@@ -225,6 +229,10 @@ class UpstreamHttp:
             hint = "Install the certificate of its authority on this machine, or name its file in SSL_CERT_FILE."
             return self.unavailable("its certificate is not trusted", hint=hint)
         return _PassingTrouble(self.unavailable(_reason(error)))
+
+
+def _origin(url: httpx2.URL) -> tuple[str, bytes, int]:
+    return url.scheme, url.raw_host, url.port or {"http": 80, "https": 443}[url.scheme]
 
 
 def _reason(error: Exception) -> str:
