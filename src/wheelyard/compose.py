@@ -32,6 +32,7 @@ from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import Index
 from wheelyard.index.layered import LayeredIndex
+from wheelyard.index.takeover import take_over
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server.app import App, Parts, State
@@ -255,7 +256,14 @@ class Server:
 
 
 async def take_over_predecessor(settings: Settings, index: IndexSettings, hosted: HostedIndex) -> None:
-    """Take over what a private-pypi server left in this index's folder, if it did."""
+    """Take over what a private-pypi server left in this index's folder, if it did; says so in the log."""
+    if index.type != "file_system":
+        return
+    report = await take_over(settings.folder(index), hosted, spool_folder=hosted.store.traits.spool_folder, now=now_utc)
+    if report.taken:
+        _log.info("taken-over", index=index.name, files=len(report.taken))
+    for line in (*report.advice, *report.damaged):
+        _log.warning("takeover", index=index.name, detail=line)
 
 
 def make_app(settings: Settings) -> tuple[ASGIApp, Server]:

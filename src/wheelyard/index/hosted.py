@@ -55,6 +55,7 @@ PREFIX = "simple/"
 RECORD_NAME = "index.json"
 METADATA_SUFFIX = ".metadata"
 METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
+SYNC_FIRST_FROM_BYTES = 1024 * 1024  # a smaller file is durable sooner than the lock is passed on
 SWAP_ATTEMPTS = 20  # other writers of one record that we outwait before we report a conflict
 
 
@@ -172,8 +173,11 @@ class HostedIndex(Index):
         project = checked.parsed.name
         file = new_file(checked, upload, now=self._clock())
         with anyio.CancelScope(shield=True):  # a client that leaves must not stop a publish half-way
+            if upload.spool.size > SYNC_FIRST_FROM_BYTES:
+                await to_thread.run_sync(upload.spool.sync)  # seconds for a large file: not while others wait
             async with self.store.exclusive(record_key(project)):
-                return await self._publish_locked(project, file, upload.spool, checked)
+                published = await self._publish_locked(project, file, upload.spool, checked)
+        return published
 
     async def change(self, project: NormalizedName, change: Change) -> ProjectPage:
         """Yank, set a status, or delete; the swap of the record is the change."""

@@ -86,7 +86,7 @@ def is_whole_project(change: Delete) -> bool:
 def deleted_names(page: ProjectPage) -> Mapping[str, str]:
     """Return the names of deleted files with the SHA-256 each had."""
     deleted = page.private.get(DELETED)
-    if not isinstance(deleted, dict):
+    if not isinstance(deleted, Mapping):
         return {}
     return {str(name): str(digest) for name, digest in deleted.items()}
 
@@ -111,7 +111,8 @@ def release_of_file(file: DistFile, project: NormalizedName) -> str | None:
 
 def _without(page: ProjectPage, chosen: frozenset[Filename]) -> tuple[ProjectPage, tuple[Filename, ...]]:
     gone = tuple(file for file in page.files if file.filename in chosen)
-    deleted = {**deleted_names(page), **{file.filename: file.sha256 or "" for file in gone}}
+    deleted = dict(deleted_names(page))
+    deleted.update((file.filename, file.sha256 or "") for file in gone)
     kept = tuple(file for file in page.files if file.filename not in chosen)
     after = _with_versions(replace(page, files=kept, private=_private_with(page, deleted)))
     return after, tuple(file.filename for file in gone)

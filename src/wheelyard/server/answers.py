@@ -115,7 +115,7 @@ async def _send_file(part: FilePart, start: dict[str, object], send: Send) -> No
 def _open_at(part: FilePart) -> BinaryIO:
     source = part.path.open("rb", buffering=0)
     source.seek(part.offset)
-    return source  # type: ignore[return-value]  # a FileIO reads like any binary file
+    return source
 
 
 async def _send_stream(part: StreamPart, start: dict[str, object], send: Send) -> None:

@@ -229,7 +229,7 @@ def _revision(index: Index, target: Target) -> str | None:
     if target.kind is Kind.LIST:
         return index.peek_list()
     revision = index.peek(target.project)
-    return None if revision is ABSENT else revision  # type: ignore[return-value]  # a Revision is a str
+    return None if revision is ABSENT else revision
 
 
 def _choose(rendered: RenderedPage, request: Request) -> Answer:

@@ -110,7 +110,7 @@ def serve_uvicorn(make: Callable[[], Made], sockets: Sequence[socket.socket], op
 
     if options.workers > 1:
         config = configuration(_AppOf(make), factory=True)
-        Multiprocess(config, target=uvicorn.Server(config).run, sockets=list(sockets)).run()
+        Multiprocess(config, sockets=list(sockets)).run()
         return
     made = make()
     server = DrainingServer(configuration(made.app, factory=False))
