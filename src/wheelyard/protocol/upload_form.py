@@ -60,6 +60,7 @@ _GONE_ACTIONS = ("submit", "submit_pkg_info", "doc_upload", "verify", "register"
 _MAX_PART_HEADERS = 8  # RFC 7578 allows three
 _MAX_BOUNDARY = 70  # RFC 2046 5.1.1
 _BOUNDARY_PARAMETER = re.compile(r";\s*boundary\s*=", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _EXTENDED_FILENAME = re.compile(r"""filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^\s;"]+)""", re.IGNORECASE)
 
 
@@ -330,7 +331,7 @@ class _PartReader:
         try:
             for event in self._parser.parse(piece):
                 if isinstance(event, MultipartSegment):
-                    self._count_field()
+                    self._check_part(event)
                     yield event
                 else:
                     yield None if event is None else bytes(event)
@@ -356,7 +357,9 @@ class _PartReader:
         if self._bytes > self._limits.max_fields_bytes:
             raise RequestTooLarge("the form without its file", limit_bytes=self._limits.max_fields_bytes)
 
-    def _count_field(self) -> None:
+    def _check_part(self, segment: MultipartSegment) -> None:
+        if any(_CONTROL.search(value) for _, value in segment.headerlist):
+            raise InvalidRequest("the form is malformed: a control character in the header of a part")
         self._fields += 1
         if self._fields > self._limits.max_fields:
             raise InvalidRequest(f"the form has more than {self._limits.max_fields} fields")
