@@ -50,15 +50,20 @@ def make_configuration(root: Path) -> bool:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         return write_private(
             root / CONFIG_NAME,
-            _TEMPLATE.format(
-                read_secret=secrets.token_urlsafe(_SECRET_BYTES), write_secret=secrets.token_urlsafe(_SECRET_BYTES)
-            ),
+            _TEMPLATE.format(read_secret=_new_secret(), write_secret=_new_secret()),
             replace=False,
         )
     except OSError as error:
         raise ConfigError(
             [f"{root}: cannot be written: {error.strerror or error}; name a folder of yours: wheelyard server ROOT"]
         ) from error
+
+
+def _new_secret() -> str:
+    """Return a secret that can be pasted behind a flag: it does not start with `-`."""
+    while not (secret := secrets.token_urlsafe(_SECRET_BYTES))[0].isalnum():
+        pass
+    return secret
 
 
 def write_private(path: Path, content: str, *, replace: bool) -> bool:
