@@ -18,8 +18,12 @@ from wheelyard.archives.limits import Budget
 from wheelyard.errors import ArchiveError, shown
 
 _BLOCK = 512
+_POSITIVE, _NEGATIVE = 0x80, 0xFF  # GNU: first byte of a number in base 256; sizes are never negative
 _ZERO_BLOCK = bytes(_BLOCK)
 _CHECKSUM = slice(148, 156)
+_SIZE = slice(124, 136)
+# Mode, user, group, time, device numbers: nothing here uses them, but other readers stop where they are no numbers.
+_UNUSED_NUMBERS = (slice(100, 108), slice(108, 116), slice(116, 124), slice(136, 148), slice(329, 337), slice(337, 345))
 _USTAR_MAGIC = b"ustar\x0000"
 
 _PAX_NEXT, _PAX_ALL, _GNU_NAME, _GNU_TARGET = b"x", b"g", b"L", b"K"
@@ -75,12 +79,14 @@ def tar_members(stream: GzipStream, budget: Budget) -> Iterator[TarMember]:
         OSError: The file cannot be read.
     """
     overrides = _Overrides()
+    is_extended = False
     count = header_bytes = 0
     # The end marker may be missing: the gzip stream's own end says that nothing was cut off.
     while (block := stream.read(_BLOCK)) not in (_ZERO_BLOCK, b""):
         count, header_bytes = count + 1, header_bytes + _BLOCK
         flag, size = _checked_header(block)
-        if flag in (_PAX_NEXT, _PAX_ALL, _GNU_NAME, _GNU_TARGET):
+        is_extended = flag in (_PAX_NEXT, _PAX_ALL, _GNU_NAME, _GNU_TARGET)
+        if is_extended:
             header_bytes += size
             _read_extended(stream, flag, size, overrides, budget)
         else:
@@ -93,7 +99,7 @@ def tar_members(stream: GzipStream, budget: Budget) -> Iterator[TarMember]:
             raise ArchiveError(f"the archive has more than {budget.limits.members} members")
         if header_bytes > budget.limits.directory_bytes:
             raise ArchiveError(f"the archive's headers take more than {budget.limits.directory_bytes} bytes")
-    if overrides:
+    if is_extended:
         raise ArchiveError("the archive ends behind an extended header that belongs to no member")
     # POSIX ends an archive with two blocks of zeros; tar programs pad with more, and one block is seen in the wild.
     if not stream.only_zeros_follow():
@@ -116,16 +122,19 @@ def _checked_header(block: bytes) -> tuple[bytes, int]:
     told = _number(block[_CHECKSUM])
     if told != sum(block) - sum(block[_CHECKSUM]) + 8 * ord(" "):
         raise ArchiveError("the archive has a damaged header")
-    return block[156:157], _number(block[124:136])
+    for unused in _UNUSED_NUMBERS:
+        if block[unused.start] != _NEGATIVE:
+            _number(block[unused])
+    return block[156:157], _number(block[_SIZE])
 
 
 def _number(field: bytes) -> int:
     """
     Read a number field.
 
-    POSIX: octal digits, ended by space or NUL. GNU: base 256 when the first byte is 0x80 (0xff would be negative).
+    POSIX: octal digits, ended by space or NUL. GNU: base 256 behind a marker.
     """
-    if field[0] == 0x80:  # noqa: PLR2004  explained above
+    if field[0] == _POSITIVE:
         return int.from_bytes(field[1:], "big")
     digits = _up_to_nul(field).strip(b" ")
     if any(byte not in b"01234567" for byte in digits):

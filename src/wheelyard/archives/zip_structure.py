@@ -48,6 +48,8 @@ _FLAG_DESCRIPTOR = 0x0008
 _FLAG_UTF8 = 0x0800
 _FLAGS_KNOWN = 0x0006 | _FLAG_DESCRIPTOR | _FLAG_UTF8  # 0x0006: how hard the packer tried
 
+_NEWEST_VERSION = 63  # APPNOTE 4.4.3: the newest "version needed to extract" is 6.3
+
 _EXTRA_ZIP64 = 0x0001
 _EXTRA_UNICODE_COMMENT = 0x6375
 _EXTRA_UNICODE_PATH = 0x7075
@@ -269,13 +271,15 @@ def _central_entries(directory: bytes, count: int) -> Iterator[_Entry]:
 
 
 def _central_entry(fields: tuple[int, ...], raw_name: bytes, extra: bytes) -> _Entry:
-    _, _, _, flags, method, _, _, crc, packed, size, _, _, comment_length, disk, _, external, offset = fields
+    _, _, version, flags, method, _, _, crc, packed, size, _, _, comment_length, disk, _, external, offset = fields
     name = _decoded(raw_name, flags)
     if flags & ~_FLAGS_KNOWN:
         why = "is encrypted" if flags & _FLAG_ENCRYPTED else f"has unknown flags (0x{flags:04x})"
         raise _fault(name, why)
     if method not in (STORED, DEFLATED):
         raise _fault(name, f"is packed by method {method}; only stored (0) and deflated (8) are read everywhere")
+    if version > _NEWEST_VERSION:
+        raise _fault(name, "asks for a newer zip reader than there is")
     if comment_length:
         raise _fault(name, "has a comment; pack it without one")
     _check_kind(name, external)
