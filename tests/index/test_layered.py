@@ -14,7 +14,7 @@ from wheelyard.errors import (
     UpstreamUnavailable,
     WheelyardError,
 )
-from wheelyard.index.interface import DenyAll, Delete, FileBody, IndexReader
+from wheelyard.index.interface import Delete, DenyAll, FileBody, IndexReader
 from wheelyard.index.layered import LayeredIndex
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.model import DistFile, Filename, NormalizedName, ProjectList, ProjectPage, ProjectStatus, Revision
