@@ -47,6 +47,7 @@ def test_compressed_tags() -> None:
         "foo-1.0_1-py3-none-any.whl",
         "foo-1.0-py3-none-any.WHL",
         "foo-1.0-none-any.whl",
+        "foo-1.0-py3..py2-none-any.whl",
         "foo-1.0%2Bl-py3-none-any.whl",
         "_foo-1.0-py3-none-any.whl",
         "foo_-1.0-py3-none-any.whl",

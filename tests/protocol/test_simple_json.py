@@ -143,6 +143,7 @@ def test_odd_files_do_not_hide_the_good_ones() -> None:
         entry(hashes={"sha256": None}),
         entry(hashes={"sha256": "g" * 64}),
         entry(hashes=[]),
+        entry(hashes={"md5": "0"}),
     ],
 )
 def test_unsafe_entries_are_left_out(bad: object) -> None:
