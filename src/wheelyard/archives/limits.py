@@ -36,7 +36,7 @@ class ArchiveLimits:
     Attributes:
         members: Most members, folders included.
         member_name_bytes: Longest name of a member.
-        directory_bytes: Largest central directory of a zip; most bytes of headers of a tar.
+        directory_bytes: Largest central directory of a zip; most bytes of extended headers of a tar.
         metadata_bytes: Largest METADATA or PKG-INFO.
         record_bytes: Largest RECORD.
         part_bytes: Largest of the other files that are read (WHEEL, entry_points.txt).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable
+from itertools import pairwise
 
 from wheelyard.errors import ArchiveError, shown
 
@@ -60,14 +61,12 @@ def check_no_file_is_folder(files: set[str], names: Iterable[str]) -> None:
     Raises:
         ArchiveError: There is one.
     """
-    known: set[str] = set()
-    for name in names:
-        parent = name.rpartition("/")[0]
-        while parent and parent not in known:
-            if parent in files:
-                raise ArchiveError(f"the archive has '{shown(parent)}' as a file and as a folder", part=shown(parent))
-            known.add(parent)
-            parent = parent.rpartition("/")[0]
+    # Sorted, everything below "a/" follows "a/" at once, so neighbours tell; a set of all parents could be made to
+    # hold thousands of strings for one long name.
+    paths = sorted(f"{name}/" for name in names)
+    for path, following in pairwise(paths):
+        if following.startswith(path) and (name := path[:-1]) in files:
+            raise ArchiveError(f"the archive has '{shown(name)}' as a file and as a folder", part=shown(name))
 
 
 def collision_key(name: str) -> str:

@@ -83,7 +83,7 @@ def tar_members(stream: GzipStream, budget: Budget) -> Iterator[TarMember]:
     count = header_bytes = 0
     # The end marker may be missing: the gzip stream's own end says that nothing was cut off.
     while (block := stream.read(_BLOCK)) not in (_ZERO_BLOCK, b""):
-        count, header_bytes = count + 1, header_bytes + _BLOCK
+        count += 1
         flag, size = _checked_header(block)
         is_extended = flag in (_PAX_NEXT, _PAX_ALL, _GNU_NAME, _GNU_TARGET)
         if is_extended:
@@ -98,7 +98,7 @@ def tar_members(stream: GzipStream, budget: Budget) -> Iterator[TarMember]:
         if count > budget.limits.members:
             raise ArchiveError(f"the archive has more than {budget.limits.members} members")
         if header_bytes > budget.limits.directory_bytes:
-            raise ArchiveError(f"the archive's headers take more than {budget.limits.directory_bytes} bytes")
+            raise ArchiveError(f"the archive's extended headers take more than {budget.limits.directory_bytes} bytes")
     if is_extended:
         raise ArchiveError("the archive ends behind an extended header that belongs to no member")
     # POSIX ends an archive with two blocks of zeros; tar programs pad with more, and one block is seen in the wild.
