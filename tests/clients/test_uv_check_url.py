@@ -14,7 +14,7 @@ Name = Callable[[str], str]
 
 def _publish(uv: Client, server: LiveServer, project: Project) -> Outcome:
     secrets = ["--username", server.index, "--password", server.write_secret]
-    urls = ["--publish-url", server.upload_url, "--check-url", server.simple_url]
+    urls = ["--publish-url", server.upload_url, "--check-url", server.read_url]
     return uv("publish", *urls, *secrets, cwd=project.folder)
 
 
