@@ -40,10 +40,11 @@ from wheelyard.server.asgi import ASGIApp
 from wheelyard.server.browsing import Browsing
 from wheelyard.server.debugging import Debugging
 from wheelyard.server.gate import Gate
+from wheelyard.server.hot import HotPath
 from wheelyard.server.operations import Metrics
 from wheelyard.server.predecessor import Initializing
 from wheelyard.server.proxies import ForwardedHeaders, Trust
-from wheelyard.server.rendered import RenderedPages
+from wheelyard.server.ready import ReadyAnswers
 from wheelyard.server.running import Made, RunOptions, serve_granian, serve_uvicorn
 from wheelyard.server.served import Catalog, Served
 from wheelyard.settings import IndexSettings, LimitSettings, Settings, keep_configuration, reconfigured
@@ -155,6 +156,7 @@ class Server:
         self.state = State()
         self._resources = AsyncExitStack()
         self._upstream: UpstreamIndex | None = None
+        self._metrics = Metrics()
         self._sessions: Sessions | None = None
         expires = RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires)
         self._remembered = RememberedDecisions(expires, clock=time.monotonic)
@@ -183,11 +185,22 @@ class Server:
                     initialize=self._initialize,
                     limits=form_limits,
                 ),
-                metrics=Metrics(),
+                metrics=self._metrics,
                 form_limits=form_limits,
                 lifespan=self.app_lifespan,
                 root_path=self.settings.server.url_prefix,
             )
+        )
+
+    def hot(self) -> HotPath | None:
+        """Make the hot path in front of the application; none while `--debug` shows every request."""
+        if self.settings.server.debug:
+            return None
+        return HotPath(
+            catalog=lambda: self.state.catalog,
+            remembered=self._remembered,
+            root_path=self.settings.server.url_prefix,
+            answered=self._metrics.count_hot,
         )
 
     @asynccontextmanager
@@ -223,7 +236,7 @@ class Server:
                         authenticator=make_auth(index),
                         anonymous_read=index.anonymous_read,
                         max_file_bytes=index.max_file_bytes,
-                        pages=RenderedPages(),
+                        ready=ReadyAnswers(),
                     )
                 )
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.
@@ -296,7 +309,7 @@ class Make:
         def start_draining() -> None:
             server.state.draining = True
 
-        return Made(app, start_draining, lambda: server.state.running)
+        return Made(app, start_draining, lambda: server.state.running, server.hot())
 
 
 def run_options(settings: Settings) -> RunOptions:

@@ -6,7 +6,7 @@ Both ways of sending start from the same value, so that they cannot differ.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,11 +14,17 @@ from typing import BinaryIO
 
 from anyio import to_thread
 
-from wheelyard.server.asgi import Send
+from wheelyard.server.asgi import Message, Scope, Send
 
 Header = tuple[bytes, bytes]
 
 PIECE_BYTES = 256 * 1024  # what one thread hop reads of a file; larger pieces gained nothing and cost memory
+
+ZERO_COPY = "http.response.zerocopysend"
+"""ASGI extension by which our protocol class sends files without copying them."""
+
+PATH_SEND = "http.response.pathsend"
+"""ASGI extension by which granian sends whole files."""
 
 REASON_KEY = "wheelyard.reason"
 """Key of the ASGI response start message that carries a reason phrase; plain ASGI servers ignore it."""
@@ -64,6 +70,11 @@ class Answer:
         return replace(self, headers=(*self.headers, (name, value)))
 
 
+def head_of(answer: Answer) -> bytes:
+    """Return the headers of an answer as HTTP/1.1 sends them, with the empty line that ends them."""
+    return b"".join(b"%b: %b\r\n" % header for header in answer.headers) + b"\r\n"
+
+
 def plain(status: int, text: str = "", *headers: Header) -> Answer:
     """Make a small plain-text answer."""
     body = text.encode()
@@ -79,28 +90,36 @@ def redirect(status: int, location: str, *headers: Header) -> Answer:
     return plain(status, "", (b"location", location.encode("ascii")), *headers)
 
 
-async def send_answer(answer: Answer, send: Send, *, head: bool) -> None:
+async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
     """
     Send an answer through ASGI.
 
     Raises:
         OSError: The file went away or became shorter while it was sent; the connection is then cut.
     """
-    start = {"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)}
+    start: Message = {"type": "http.response.start", "status": answer.status, "headers": list(answer.headers)}
     if answer.reason is not None:
         start[REASON_KEY] = answer.reason
+    head = scope["method"] == "HEAD"
     if head or isinstance(answer.body, bytes):
         await send(start)
         await send({"type": "http.response.body", "body": b"" if head else answer.body})
     elif isinstance(answer.body, FilePart):
-        await _send_file(answer.body, start, send)
+        await _send_file(answer.body, start, scope.get("extensions") or {}, send)
     else:
         await _send_stream(answer.body, start, send)
 
 
-async def _send_file(part: FilePart, start: dict[str, object], send: Send) -> None:
+async def _send_file(part: FilePart, start: Message, extensions: Mapping[str, object], send: Send) -> None:
+    """Send a file by the fastest way the server offers: without copying, by its path, or piece by piece."""
     with await to_thread.run_sync(_open_at, part) as source:
         await send(start)
+        if ZERO_COPY in extensions:
+            await send({"type": ZERO_COPY, "file": source, "offset": part.offset, "count": part.count})
+            return
+        if PATH_SEND in extensions and part.count == part.size:
+            await send({"type": PATH_SEND, "path": str(part.path)})
+            return
         left = part.count
         while left:
             piece = await to_thread.run_sync(source.read, min(PIECE_BYTES, left))
@@ -118,7 +137,7 @@ def _open_at(part: FilePart) -> BinaryIO:
     return source
 
 
-async def _send_stream(part: StreamPart, start: dict[str, object], send: Send) -> None:
+async def _send_stream(part: StreamPart, start: Message, send: Send) -> None:
     # The first piece is fetched before the status is sent: a store that cannot be reached is then still a clean error.
     async with aclosing(_pieces(part)) as pieces:
         first = await anext(pieces, b"")

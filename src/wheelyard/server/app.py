@@ -113,7 +113,7 @@ class App:
         self.parts.metrics.running.inc()
         try:
             answer = await self.answer(request, receive)
-            await send_answer(answer, send, head=request.method == "HEAD")
+            await send_answer(answer, scope, send)
         finally:
             self.state.running -= 1
             self.parts.metrics.running.dec()
@@ -147,7 +147,7 @@ class App:
         if self.state.draining and request.method not in _READS:
             raise Draining
         if target.kind in _SIMPLE and request.method in _READS:
-            return self.reading.now(request, target) or await self.reading.answer(request, target)
+            return await self.reading.answer(request, target)
         if target.kind in _SIMPLE or target.kind is Kind.UPLOAD:
             if request.method == "POST":
                 return await self._uploading.answer(request, target, receive)

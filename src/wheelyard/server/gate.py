@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wheelyard.auth.access import Access, Principal, anonymous_reader
+from wheelyard.auth.access import Access, Principal
 from wheelyard.auth.credentials import Credential, parse_authorization
 from wheelyard.auth.remembered import RememberedDecisions
 from wheelyard.errors import CredentialsMissing, CredentialsWrong, PermissionDenied
@@ -125,7 +125,9 @@ class Gate:
 
     def _anonymous(self, index: str | None) -> Admitted:
         catalog = self._catalog()
-        served = catalog.only if index is None else catalog.find(index)
-        if served is None or not served.anonymous_read:
+        if index is not None:
+            catalog.find(index)
+        reader = catalog.anonymous(index)
+        if reader is None:
             raise CredentialsMissing(index)
-        return Admitted(served, anonymous_reader(served.name))
+        return Admitted(catalog.find(reader.index), reader)

@@ -1,13 +1,14 @@
 """
 Reading an index over HTTP: lists, pages, files and metadata.
 
-`now` answers what can be answered without waiting; `answer` does the rest. Both build the same `Answer`.
+`find` gives what is ready and still right, without waiting; `answer` makes the rest. Our protocol class and the ASGI
+application both start from the same values, so they cannot answer differently.
 Spec: Simple repository API 1.4; RFC 9110 for conditions and ranges.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -23,19 +24,20 @@ from wheelyard.protocol.negotiation import Representation, negotiate
 from wheelyard.server.answers import Answer, FilePart, Header, StreamPart, plain, redirect
 from wheelyard.server.gate import Admitted, Gate
 from wheelyard.server.guard import guarded
-from wheelyard.server.rendered import RenderedPage, render
+from wheelyard.server.ready import Ready, accepted_representation, make_fixed, make_page
 from wheelyard.server.requests import Request
 from wheelyard.server.served import Served
 from wheelyard.server.targets import Kind, Target
 from wheelyard.storage.interface import ABSENT, ByteRange, LocalPath, RedirectUrl
 
-LIST = "/"
-"""Name under which the project list is remembered; no project is called so."""
-
+SMALL_FILE_BYTES = 64 * 1024  # files up to this are kept ready in memory; larger ones leave by sendfile
 _IN_THREAD_FROM_FILES = 200  # rendering more rows than this takes over a millisecond, so it leaves the event loop
 _VARY_PAGE: Header = (b"vary", b"Accept, Accept-Encoding, Authorization, Cookie")
 _VARY_FILE: Header = (b"vary", b"Authorization, Cookie")
+_ACCEPT_RANGES: Header = (b"accept-ranges", b"bytes")
 _FILE_AGE_S = 365 * 24 * 3600  # one year, the longest RFC 9111 suggests
+_OCTETS = b"application/octet-stream"
+_PLAIN = b"text/plain; charset=utf-8"
 
 
 def page_headers(served: Served) -> tuple[Header, ...]:
@@ -50,6 +52,34 @@ def file_headers(served: Served) -> tuple[Header, ...]:
     return ((b"cache-control", scope + b", max-age=%d, immutable" % _FILE_AGE_S), _VARY_FILE)
 
 
+def find(served: Served, target: Target, accept: bytes | None) -> Ready | None:
+    """
+    Return the ready answer to a target, if there is one and the store says that it is still right.
+
+    Raises:
+        NotAcceptable: It is a page, and the caller accepts none of its representations.
+    """
+    revision = current(served.index, target)
+    return None if revision is None else served.ready.get(name_of(target, accept), revision)
+
+
+def name_of(target: Target, accept: bytes | None) -> Hashable:
+    """Return the name under which the ready answer to a target is kept."""
+    if target.kind is Kind.PAGE:
+        return target.project, accepted_representation(accept)
+    if target.kind is Kind.LIST:
+        return accepted_representation(accept)
+    return target.project, target.filename, target.kind
+
+
+def current(index: Index, target: Target) -> str | None:
+    """Return what the store says of the record or the list right now; None when it must be asked the long way."""
+    if target.kind is Kind.LIST:
+        return index.peek_list()
+    revision = index.peek(target.project)
+    return None if revision is ABSENT else revision
+
+
 class Reading:
     """
     Answers GET and HEAD below `/simple/`.
@@ -61,21 +91,6 @@ class Reading:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    def now(self, request: Request, target: Target) -> Answer | None:
-        """Answer a request for a page that is already rendered and still right; None when more is to be done."""
-        if target.redirect is not None or target.kind not in (Kind.LIST, Kind.PAGE) or request.query:
-            return None
-        admitted = self._gate.admit_now(target.index, request, Access.READ)
-        if admitted is None:
-            return None
-        served = admitted.served
-        name = LIST if target.kind is Kind.LIST else target.project
-        revision = _revision(served.index, target)
-        if revision is None:
-            return None
-        rendered = served.pages.get(name, negotiate(request.text(b"accept")), revision)
-        return None if rendered is None else _choose(rendered, request)
-
     async def answer(self, request: Request, target: Target) -> Answer:
         """
         Answer any reading request.
@@ -84,76 +99,87 @@ class Reading:
             WheelyardError: As the index and the gate raise it.
         """
         admitted = await self._gate.admit(target.index, request, Access.READ)
-        match target.kind:
-            case Kind.LIST | Kind.PAGE:
-                return await self._page(admitted, request, target)
-            case Kind.METADATA:
-                return await self._metadata(admitted, request, target)
-            case _:
-                return await self._file(admitted, request, target)
-
-    async def _page(self, admitted: Admitted, request: Request, target: Target) -> Answer:
-        served = admitted.served
         if target.redirect is not None:
             query = f"?{request.query.decode('latin-1')}" if request.query else ""
-            return redirect(301, target.redirect + query, *page_headers(served))
-        representation = negotiate(request.text(b"accept"), request.parameter("format"))
-        name = LIST if target.kind is Kind.LIST else target.project
-        before = _revision(served.index, target)
-        known = served.pages.get(name, representation, before) if before is not None else None
-        if known is None:
-            known = await self._render(admitted, target, representation, before or "")
-            # The record may have moved while it was read: then this page is right to send, not to keep.
-            if before is not None and _revision(served.index, target) == before:
-                served.pages.put(name, representation, known)
-        return _choose(known, request)
+            return redirect(301, target.redirect + query, *page_headers(admitted.served))
+        if target.kind in (Kind.LIST, Kind.PAGE):
+            return await self._page(admitted, request, target)
+        if b"range" not in request.headers and (ready := find(admitted.served, target, None)) is not None:
+            return _choose(ready, request)
+        if target.kind is Kind.METADATA:
+            return await self._metadata(admitted, request, target)
+        return await self._file(admitted, request, target)
 
-    async def _render(
-        self, admitted: Admitted, target: Target, representation: Representation, revision: str
-    ) -> RenderedPage:
-        served = admitted.served
+    async def _page(self, admitted: Admitted, request: Request, target: Target) -> Answer:
+        representation = negotiate(request.text(b"accept"), request.parameter("format"))
+        name = representation if target.kind is Kind.LIST else (target.project, representation)
+        before = current(admitted.served.index, target)
+        ready = admitted.served.ready.get(name, before) if before is not None else None
+        if ready is None:
+            ready = await self._render(admitted, target, representation, before or "")
+            _keep(admitted.served, target, name, before, ready)
+        return _choose(ready, request)
+
+    async def _render(self, admitted: Admitted, target: Target, representation: Representation, revision: str) -> Ready:
         index = guarded(admitted)
-        as_json = representation is Representation.JSON
+        make: Callable[[], bytes]
         if target.kind is Kind.LIST:
             projects = await index.list()
             length = len(projects.names)
-            make: Callable[[], bytes] = lambda: (  # noqa: E731  one of two recipes, run here or in a thread
-                simple_json.render_list(projects) if as_json else simple_html.render_list(projects)
-            )
+            list_of = simple_json.render_list if representation is Representation.JSON else simple_html.render_list
+            make = lambda: list_of(projects)  # noqa: E731  run here or in a thread
         else:
             page = await index.page(target.project)
             length = len(page.files)
-            make = lambda: simple_json.render_page(page) if as_json else simple_html.render_page(page)  # noqa: E731
+            page_of = simple_json.render_page if representation is Representation.JSON else simple_html.render_page
+            make = lambda: page_of(page)  # noqa: E731
+        headers = page_headers(admitted.served)
 
-        def rendered() -> RenderedPage:
-            return render(make(), revision=revision, representation=representation, headers=page_headers(served))
+        def rendered() -> Ready:
+            return make_page(make(), revision=revision, representation=representation, headers=headers)
 
         return await to_thread.run_sync(rendered) if length >= _IN_THREAD_FROM_FILES else rendered()
 
     async def _metadata(self, admitted: Admitted, request: Request, target: Target) -> Answer:
+        served = admitted.served
+        before = current(served.index, target)
         content = await guarded(admitted).metadata(target.project, target.filename)
-        etag = etag_of(content)
-        headers = ((b"etag", etag.encode("ascii")), *file_headers(admitted.served))
-        if if_none_match(request.text(b"if-none-match"), etag):
-            return Answer(304, headers)
-        return Answer(
-            200,
-            (
-                (b"content-type", b"text/plain; charset=utf-8"),
-                (b"content-length", b"%d" % len(content)),
-                *headers,
-                (b"x-content-type-options", b"nosniff"),
-            ),
+        ready = make_fixed(
             content,
+            revision=before or "",
+            etag=etag_of(content).encode("ascii"),
+            content_type=_PLAIN,
+            headers=file_headers(served),
         )
+        _keep(served, target, name_of(target, None), before, ready)
+        return _choose(ready, request)
 
     async def _file(self, admitted: Admitted, request: Request, target: Target) -> Answer:
+        served = admitted.served
+        before = current(served.index, target)
         found = await guarded(admitted).file(target.project, target.filename)
         if isinstance(found.body, RedirectUrl):
             return redirect(302, found.body.url, (b"cache-control", b"private, no-store"))
         if isinstance(found.body, LocalPath):
             await _check_whole(found.body.path, found, target.project)
-        return file_answer(found, request, file_headers(admitted.served))
+            if before is not None and found.size <= SMALL_FILE_BYTES and b"range" not in request.headers:
+                content = await to_thread.run_sync(found.body.path.read_bytes)
+                ready = make_fixed(
+                    content,
+                    revision=before,
+                    etag=_file_etag(found.file),
+                    content_type=_OCTETS,
+                    headers=(*_last_modified(found.file), *file_headers(served), _ACCEPT_RANGES),
+                )
+                _keep(served, target, name_of(target, None), before, ready)
+                return _choose(ready, request)
+        return file_answer(found, request, file_headers(served))
+
+
+def _keep(served: Served, target: Target, name: Hashable, before: str | None, ready: Ready) -> None:
+    """Keep an answer, unless the record moved while it was made: then it is right to send, not to keep."""
+    if before is not None and current(served.index, target) == before:
+        served.ready.put(name, ready)
 
 
 def file_answer(found: FileBody, request: Request, caching: tuple[Header, ...]) -> Answer:
@@ -162,34 +188,31 @@ def file_answer(found: FileBody, request: Request, caching: tuple[Header, ...]) 
 
     Spec: RFC 9110 sections 13 and 14; the file is never content-encoded, since pip hashes what arrives.
     """
-    etag = f'"{found.file.sha256}"' if found.file.sha256 else etag_of(found.file.filename.encode())
-    shared: tuple[Header, ...] = (
-        (b"etag", etag.encode("ascii")),
-        *_last_modified(found.file),
-        *caching,
-        (b"accept-ranges", b"bytes"),
-    )
-    if if_none_match(request.text(b"if-none-match"), etag):
-        return Answer(304, tuple(header for header in shared if header[0] != b"accept-ranges"))
+    etag = _file_etag(found.file)
+    text = etag.decode("ascii")
+    shared: tuple[Header, ...] = ((b"etag", etag), *_last_modified(found.file), *caching)
+    if if_none_match(request.text(b"if-none-match"), text):
+        return Answer(304, shared)
     wanted = None
-    if if_range_allows(request.text(b"if-range"), etag, found.file.upload_time):
+    if if_range_allows(request.text(b"if-range"), text, found.file.upload_time):
         wanted = parse_range(request.text(b"range"), found.size)
     if wanted is Unsatisfiable.UNSATISFIABLE:
-        return plain(416, "", (b"content-range", b"bytes */%d" % found.size), *shared)
-    whole = wanted is None
+        return plain(416, "", (b"content-range", b"bytes */%d" % found.size), *shared, _ACCEPT_RANGES)
     part = ByteRange(0, found.size) if wanted is None else wanted
     described: tuple[Header, ...] = (
-        (b"content-type", b"application/octet-stream"),
+        (b"content-type", _OCTETS),
         (b"content-length", b"%d" % (part.stop - part.start)),
         *shared,
+        _ACCEPT_RANGES,
         (b"x-content-type-options", b"nosniff"),
     )
-    if not whole:
-        described = (*described, (b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, found.size)))
-    return Answer(200 if whole else 206, described, _body(found, part, whole=whole))
+    if wanted is None:
+        return Answer(200, described, _body(found, part, whole=True))
+    content_range = (b"content-range", b"bytes %d-%d/%d" % (part.start, part.stop - 1, found.size))
+    return Answer(206, (*described, content_range), _body(found, part, whole=False))
 
 
-def _body(found: FileBody, part: ByteRange, *, whole: bool) -> FilePart | StreamPart | bytes:
+def _body(found: FileBody, part: ByteRange, *, whole: bool) -> FilePart | StreamPart:
     count = part.stop - part.start
     match found.body:
         case LocalPath(path):
@@ -198,6 +221,12 @@ def _body(found: FileBody, part: ByteRange, *, whole: bool) -> FilePart | Stream
             return StreamPart(lambda: open_stream(None if whole else part), count)
         case RedirectUrl():
             raise StorageUnavailable("a redirect has no bytes here")
+
+
+def _file_etag(file: DistFile) -> bytes:
+    if file.sha256 is None:
+        return etag_of(file.filename.encode()).encode("ascii")
+    return b'"%b"' % file.sha256.encode("ascii")
 
 
 def _last_modified(file: DistFile) -> tuple[Header, ...]:
@@ -213,24 +242,16 @@ async def _check_whole(path: Path, found: FileBody, project: NormalizedName) -> 
     Raises:
         RecordDamaged: It is gone or has another size than its record says.
     """
+    key = f"simple/{project}/{found.file.filename}"
     try:
         size = (await to_thread.run_sync(path.stat)).st_size
     except FileNotFoundError:
-        raise RecordDamaged(
-            f"simple/{project}/{found.file.filename}", "the record lists it, and it is not there"
-        ) from None
+        raise RecordDamaged(key, "the record lists it, and it is not there") from None
     if size != found.size:
-        why = f"it has {size} bytes, its record says {found.size}"
-        raise RecordDamaged(f"simple/{project}/{found.file.filename}", why)
+        raise RecordDamaged(key, f"it has {size} bytes, its record says {found.size}")
 
 
-def _revision(index: Index, target: Target) -> str | None:
-    """Return what the store says of the record or the list right now; None when it must be asked the long way."""
-    if target.kind is Kind.LIST:
-        return index.peek_list()
-    revision = index.peek(target.project)
-    return None if revision is ABSENT else revision
-
-
-def _choose(rendered: RenderedPage, request: Request) -> Answer:
-    return rendered.answer(accept_encoding=request.text(b"accept-encoding"), not_match=request.text(b"if-none-match"))
+def _choose(ready: Ready, request: Request) -> Answer:
+    return ready.answer(
+        accept_encoding=request.headers.get(b"accept-encoding"), not_match=request.headers.get(b"if-none-match")
+    )

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
 
+import structlog
+
 from wheelyard.server.asgi import ASGIApp
+from wheelyard.server.hot import HotPath
+
+_log = structlog.get_logger(__name__)
+
+_SUPERVISE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,82 +60,95 @@ class Made:
         app: The ASGI application.
         start_draining: Makes it refuse new work.
         running: Counts the requests it is answering.
+        hot: Answers from ready bytes before the application is asked; None when every request must reach it.
     """
 
     app: ASGIApp
     start_draining: Callable[[], None]
     running: Callable[[], int]
+    hot: HotPath | None = None
 
 
 def serve_uvicorn(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
-    """Serve on bound sockets with uvicorn until told to stop."""
-    import uvicorn  # noqa: PLC0415  not needed by the command line
-    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
+    """Serve on bound sockets with uvicorn until told to stop, in as many processes as the options say."""
+    if options.workers > 1:
+        _supervise(make, sockets, options)
+    else:
+        _serve_here(make, sockets, options)
 
-    from wheelyard.server.protocol import WheelyardProtocol  # noqa: PLC0415
+
+def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
+    import uvicorn  # noqa: PLC0415  not needed by the command line
+
+    from wheelyard.server.protocol import protocol_with  # noqa: PLC0415
+
+    made = make()
 
     class DrainingServer(uvicorn.Server):
         """Finishes running requests, and refuses new work while it does, before it closes its sockets."""
 
-        made: Made | None = None
         stop_at: float | None = None
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """Start draining at the first signal; stop at once at the second."""
-            if self.stop_at is not None or self.made is None:
+            if self.stop_at is not None:
                 super().handle_exit(sig, frame)
                 return
             self._captured_signals.append(sig)
-            self.made.start_draining()
+            made.start_draining()
             self.stop_at = time.monotonic() + options.drain_timeout_s
 
         async def on_tick(self, counter: int) -> bool:
             """Stop when nothing runs any more, or when its time is up."""
-            if self.stop_at is not None and self.made is not None:
-                self.should_exit = self.should_exit or self.made.running() == 0 or time.monotonic() >= self.stop_at
+            if self.stop_at is not None:
+                self.should_exit = self.should_exit or made.running() == 0 or time.monotonic() >= self.stop_at
             return await super().on_tick(counter)
 
-    def configuration(app: object, *, factory: bool) -> uvicorn.Config:
-        return uvicorn.Config(
-            app,  # type: ignore[arg-type]  # an ASGI application, or a factory of one
-            factory=factory,
-            http=WheelyardProtocol,
-            loop="auto",
-            ws="none",
-            lifespan="on",
-            workers=options.workers,
-            backlog=options.backlog,
-            limit_concurrency=options.connection_limit,
-            timeout_keep_alive=options.idle_timeout_s,
-            timeout_graceful_shutdown=options.drain_timeout_s,
-            server_header=False,
-            headers=[("server", options.ident)] if options.ident else [],
-            proxy_headers=False,
-            access_log=False,
-            log_config=None,
-            log_level=options.log_level,
-            ssl_certfile=options.ssl_certfile,
-            ssl_keyfile=options.ssl_keyfile,
-        )
-
-    if options.workers > 1:
-        config = configuration(_AppOf(make), factory=True)
-        Multiprocess(config, sockets=list(sockets)).run()
-        return
-    made = make()
-    server = DrainingServer(configuration(made.app, factory=False))
-    server.made = made
-    server.run(sockets=list(sockets))
+    config = uvicorn.Config(
+        made.app,
+        http=protocol_with(made.hot),
+        loop="auto",
+        ws="none",
+        lifespan="on",
+        backlog=options.backlog,
+        limit_concurrency=options.connection_limit,
+        timeout_keep_alive=options.idle_timeout_s,
+        timeout_graceful_shutdown=options.drain_timeout_s,
+        server_header=False,
+        headers=[("server", options.ident)] if options.ident else [],
+        proxy_headers=False,
+        access_log=False,
+        log_config=None,
+        log_level=options.log_level,
+        ssl_certfile=options.ssl_certfile,
+        ssl_keyfile=options.ssl_keyfile,
+    )
+    DrainingServer(config).run(sockets=list(sockets))
 
 
-@dataclass(frozen=True, slots=True)
-class _AppOf:
-    """Makes the bare application in another process."""
+def _supervise(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
+    """Keep `options.workers` processes serving the same sockets; one that dies is replaced."""
+    context = multiprocessing.get_context("spawn")
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
 
-    make: Callable[[], Made]
+    def started() -> BaseProcess:
+        process = context.Process(target=_serve_here, args=(make, list(sockets), options))
+        process.start()
+        return process
 
-    def __call__(self) -> ASGIApp:
-        return self.make().app
+    processes = [started() for _ in range(options.workers)]
+    while not stopping.wait(_SUPERVISE_EVERY_S):
+        for place, process in enumerate(processes):
+            if not process.is_alive():
+                _log.warning("worker-died", exit_code=process.exitcode)
+                processes[place] = started()
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(options.drain_timeout_s + 5)
+        process.kill()
 
 
 def serve_granian(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wheelyard.auth.access import Principal, anonymous_reader
 from wheelyard.auth.authenticators import Authenticator
 from wheelyard.errors import IndexNotFound
 from wheelyard.index.interface import Index
-from wheelyard.server.rendered import RenderedPages
+from wheelyard.server.ready import ReadyAnswers
 from wheelyard.storage.store import Store
 
 
@@ -24,7 +25,7 @@ class Served:
         authenticator: Who may use it.
         anonymous_read: Whether reading needs no credentials.
         max_file_bytes: Largest file it takes.
-        pages: Rendered pages of it.
+        ready: Ready answers of it.
     """
 
     name: str
@@ -33,7 +34,7 @@ class Served:
     authenticator: Authenticator
     anonymous_read: bool
     max_file_bytes: int
-    pages: RenderedPages
+    ready: ReadyAnswers
 
 
 class Catalog:
@@ -56,6 +57,11 @@ class Catalog:
     def only(self) -> Served | None:
         """The index, when there is just one."""
         return next(iter(self._served.values())) if len(self._served) == 1 else None
+
+    def anonymous(self, index: str | None) -> Principal | None:
+        """Return the anonymous reader of an index (of the only one when none is named), if everybody may read it."""
+        served = self.only if index is None else self._served.get(index)
+        return None if served is None or not served.anonymous_read else anonymous_reader(served.name)
 
     def find(self, name: str) -> Served:
         """

@@ -1,0 +1,201 @@
+"""
+Ready answers: bytes and headers of pages, metadata and small files, kept until the record moves.
+
+An answer is right as long as its revision is the store's; the store is asked (one `stat` for a folder) at each request.
+"""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from collections import OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+
+from wheelyard.protocol.http import accepts_encoding, etag_of, if_none_match
+from wheelyard.protocol.negotiation import Representation, negotiate
+from wheelyard.server.answers import Answer, Header, head_of
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+LIMIT_BYTES = 128 * 1024 * 1024  # ready answers of one index, all representations and encodings together
+COMPRESS_FROM_BYTES = 512  # below, the header of the encoding eats what it saves
+GZIP_LEVEL = 6
+ZSTD_LEVEL = 3  # its default: as small as gzip 6 on our pages, in a fraction of the time
+HTML_POLICY = (b"content-security-policy", b"sandbox; default-src 'none'; base-uri 'none'; form-action 'none'")
+_KEPT_IN_304 = frozenset({b"etag", b"cache-control", b"vary", b"last-modified"})
+_CODINGS = ("zstd", "gzip")  # the order in which they are preferred when a client takes both
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """
+    One encoding of one resource.
+
+    Attributes:
+        etag: Its strong validator, as bytes of the header.
+        full: The 200 answer.
+        unchanged: The 304 answer.
+        full_head: Headers of `full` as they go over the wire, without those of the HTTP server.
+        unchanged_head: The same of `unchanged`.
+        body: Of `full`.
+    """
+
+    etag: bytes
+    full: Answer
+    unchanged: Answer
+    full_head: bytes
+    unchanged_head: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """
+    One resource, ready in every encoding that pays.
+
+    Attributes:
+        revision: Of the record (or of the list) it was made from.
+        identity: Not encoded.
+        encoded: By coding.
+    """
+
+    revision: str
+    identity: Encoded
+    encoded: dict[str, Encoded]
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory, about."""
+        return len(self.identity.body) + sum(len(each.body) for each in self.encoded.values()) + 2048
+
+    def choose(self, accept_encoding: bytes | None) -> Encoded:
+        """Choose the encoding (RFC 9110 section 12.5.3)."""
+        if accept_encoding is None or not self.encoded:
+            return self.identity
+        for coding in accepted_codings(accept_encoding):
+            if (found := self.encoded.get(coding)) is not None:
+                return found
+        return self.identity
+
+    def answer(self, *, accept_encoding: bytes | None, not_match: bytes | None) -> Answer:
+        """Choose the encoding and tell whether the caller has it already (RFC 9110 section 13.1.2)."""
+        chosen = self.choose(accept_encoding)
+        return chosen.unchanged if is_known(not_match, chosen.etag) else chosen.full
+
+
+def is_known(not_match: bytes | None, etag: bytes) -> bool:
+    """Tell whether an `If-None-Match` header names this entity tag."""
+    if not_match is None:
+        return False
+    return not_match == etag or if_none_match(not_match.decode("latin-1"), etag.decode("latin-1"))
+
+
+@lru_cache(maxsize=512)
+def accepted_codings(header: bytes) -> tuple[str, ...]:
+    """Return the codings of ours that an `Accept-Encoding` header allows, preferred ones first."""
+    text = header.decode("latin-1")
+    return tuple(coding for coding in _CODINGS if accepts_encoding(text, coding))
+
+
+@lru_cache(maxsize=512)
+def accepted_representation(header: bytes | None) -> Representation:
+    """
+    Return the representation that an `Accept` header asks for.
+
+    Raises:
+        NotAcceptable: It allows none of ours.
+    """
+    return negotiate(None if header is None else header.decode("latin-1"))
+
+
+def make_page(content: bytes, *, revision: str, representation: Representation, headers: tuple[Header, ...]) -> Ready:
+    """
+    Make the answers of one page; blocks while it compresses.
+
+    Args:
+        content: The page in its representation.
+        revision: What it was rendered from.
+        representation: Its media type.
+        headers: Caching headers, sent with 200 and 304 alike.
+    """
+    content_type = representation.content_type
+    # The type is part of the validator: two representations may have the same bytes (RFC 9110 section 8.8.3).
+    etag = etag_of(content_type + b"\0" + content).encode("ascii")
+    if representation is not Representation.JSON:
+        headers = (*headers, HTML_POLICY)
+    identity = _encoded(content, etag=etag, content_type=content_type, headers=headers)
+    encoded: dict[str, Encoded] = {}
+    if len(content) >= COMPRESS_FROM_BYTES:
+        for coding, packed in (
+            ("gzip", gzip.compress(content, GZIP_LEVEL, mtime=0)),
+            ("zstd", zstd.compress(content, ZSTD_LEVEL)),
+        ):
+            encoded[coding] = _encoded(
+                packed,
+                etag=etag[:-1] + b"-" + coding.encode("ascii") + b'"',
+                content_type=content_type,
+                headers=(*headers, (b"content-encoding", coding.encode("ascii"))),
+            )
+    return Ready(revision, identity, encoded)
+
+
+def make_fixed(
+    content: bytes, *, revision: str, etag: bytes, content_type: bytes, headers: tuple[Header, ...]
+) -> Ready:
+    """Make the answers of bytes that are never encoded: a small file, or core metadata."""
+    return Ready(revision, _encoded(content, etag=etag, content_type=content_type, headers=headers), {})
+
+
+def _encoded(body: bytes, *, etag: bytes, content_type: bytes, headers: tuple[Header, ...]) -> Encoded:
+    validators: tuple[Header, ...] = ((b"etag", etag), *headers)
+    full = Answer(
+        200,
+        (
+            (b"content-type", content_type),
+            (b"content-length", b"%d" % len(body)),
+            *validators,
+            (b"x-content-type-options", b"nosniff"),
+        ),
+        body,
+    )
+    # RFC 9110 section 15.4.5: a 304 repeats what a 200 would say of caching, and nothing of the body.
+    unchanged = Answer(304, tuple(header for header in validators if header[0] in _KEPT_IN_304))
+    return Encoded(etag, full, unchanged, head_of(full), head_of(unchanged), body)
+
+
+class ReadyAnswers:
+    """
+    Least-recently-used memory of ready answers.
+
+    Args:
+        limit_bytes: How much they may take together; the newest is kept whatever its size.
+    """
+
+    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
+        self._limit_bytes = limit_bytes
+        self._ready: OrderedDict[Hashable, Ready] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, name: Hashable, revision: str) -> Ready | None:
+        """Return what was made from exactly that revision, or None."""
+        ready = self._ready.get(name)
+        if ready is None or ready.revision != revision:
+            return None
+        self._ready.move_to_end(name)
+        return ready
+
+    def put(self, name: Hashable, ready: Ready) -> None:
+        """Remember an answer and forget the least recently used ones beyond the limit."""
+        before = self._ready.pop(name, None)
+        if before is not None:
+            self._bytes -= before.weight
+        self._ready[name] = ready
+        self._bytes += ready.weight
+        while self._bytes > self._limit_bytes and len(self._ready) > 1:
+            _, dropped = self._ready.popitem(last=False)
+            self._bytes -= dropped.weight
