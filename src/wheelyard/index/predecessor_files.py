@@ -29,6 +29,9 @@ Signature = tuple[int, int]
 UPLOADER: Final = "private-pypi"
 """Who published a file, when nobody knows more than that the predecessor had it."""
 
+META_SUFFIX: Final = ".meta"
+"""Ending of the predecessor's description of a file."""
+
 ARCHIVE_EXTENSIONS: Final = (
     ".zip",
     ".whl",
@@ -207,8 +210,11 @@ def prepare(candidate: Candidate, folder: Path) -> Prepared | Damaged:
 
 
 def _spooled(original: Path, folder: Path) -> Spool:
-    """Link the file where it is ours and on the same disk, else copy it."""
-    if original.stat().st_uid == os.geteuid():  # a store sets the mode of what it takes, which others' files refuse
+    """Link the file where that is safe and the disk can do it, else copy it."""
+    # A store sets the mode of what it takes, which other people's files refuse. And a predecessor that still runs writes
+    # into a file again when its description is gone.
+    is_safe = original.stat().st_uid == os.geteuid() and original.with_name(original.name + META_SUFFIX).exists()
+    if is_safe:
         try:
             return LinkedSpool(original, folder)
         except OSError:

@@ -15,14 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from wheelyard.errors import InvalidName, shown
-from wheelyard.index.predecessor_files import ARCHIVE_EXTENSIONS, Candidate, Signature, Upload
+from wheelyard.index.predecessor_files import ARCHIVE_EXTENSIONS, META_SUFFIX, Candidate, Signature, Upload
 from wheelyard.protocol.names import normalize
 
 MARKER_NAME: Final = "takeover.json"
 """In the index's own folder: what was taken over. Without it everything is looked at again."""
-
-META_SUFFIX: Final = ".meta"
-"""Ending of the predecessor's description of a file."""
 
 _OWN_FOLDERS = frozenset({".wheelyard"})
 _SETTLED = timedelta(seconds=2)  # coarse clocks of file systems: a folder that changed just now may change unseen
