@@ -16,7 +16,7 @@ _LONGEST_LICENSE_NAME = 100  # characters; longer ones are the licence itself
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """
-    Core metadata as a person wants to see it. Every text but the description is as somebody wrote it, on one line, cut where it is very long.
+    Core metadata as a person wants to see it: every text but the description on one line, and cut where it is very long.
 
     Attributes:
         name: Name of the project as its author spells it; None when there is no metadata.
