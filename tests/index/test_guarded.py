@@ -78,7 +78,7 @@ NEEDED: dict[str, tuple[Action, NormalizedName | None]] = {
 
 
 def test_every_method_is_known_here() -> None:
-    """AU-01: a new method of the port has to be added to these tests, and to the guard."""
+    """AU-04: a new method of the port has to be added to these tests, and to the guard."""
     methods = {name for name, _ in inspect.getmembers(Index, inspect.isfunction) if not name.startswith("_")}
     assert methods == set(NEEDED)
     assert methods <= set(vars(GuardedIndex))
@@ -86,7 +86,7 @@ def test_every_method_is_known_here() -> None:
 
 @pytest.mark.parametrize("method", NEEDED)
 async def test_asks_for_the_right_thing(inner: HostedIndex, tmp_path: Path, method: str) -> None:
-    """AU-01: each method asks once, for its own action on its own project, and then does its work."""
+    """AU-04: each method asks once, for its own action on its own project, and then does its work."""
     await publish(inner, tmp_path)
     asked: Asked = []
     index = GuardedIndex(inner, lambda action, project: asked.append((action, project)))
