@@ -196,12 +196,13 @@ class Server:
         """Make the hot path in front of the application; none while `--debug` shows every request."""
         if self.settings.server.debug:
             return None
-        return HotPath(
+        hot = HotPath(
             catalog=lambda: self.state.catalog,
             remembered=self._remembered,
             root_path=self.settings.server.url_prefix,
-            answered=self._metrics.count_hot,
         )
+        self._metrics.hot = hot
+        return hot
 
     @asynccontextmanager
     async def app_lifespan(self) -> AsyncIterator[None]:

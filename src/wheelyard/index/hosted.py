@@ -161,6 +161,10 @@ class HostedIndex(Index):
         """Ask the store for the record's revision, without waiting."""
         return self.store.peek(record_key(project))
 
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return the store's own way of asking again and again."""
+        return self.store.peeker(record_key(project))
+
     def peek_list(self) -> str | None:
         """Ask the store whether any record changed, without waiting."""
         return self.store.peek_changes()

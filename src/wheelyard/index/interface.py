@@ -219,6 +219,10 @@ class IndexReader(ABC):
         del project
         return None
 
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project, for callers that ask again and again."""
+        return lambda: self.peek(project)
+
     def peek_list(self) -> str | None:
         """Return a token that differs whenever the project list may have changed; None when that cannot be told."""
         return None

@@ -62,6 +62,16 @@ class LayeredIndex(PassThrough):
         revision = self._inner.peek(project)
         return None if revision is ABSENT else revision
 
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project."""
+        peek = self._inner.peeker(project)
+
+        def first_only() -> Revision | Absent | None:
+            revision = peek()
+            return None if revision is ABSENT else revision
+
+        return first_only
+
     async def _ask(self, project: NormalizedName, question: Callable[[IndexReader], Awaitable[T]]) -> T:
         for index in self._sources:
             try:

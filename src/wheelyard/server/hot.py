@@ -7,16 +7,18 @@ Rule 2: it never waits: at most one `stat`, no lock, no await.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
-from wheelyard.auth.access import Access, Principal
+from wheelyard.auth.access import Access
 from wheelyard.auth.remembered import RememberedDecisions
 from wheelyard.errors import WheelyardError
-from wheelyard.server.reading import find
-from wheelyard.server.ready import is_known
+from wheelyard.server.reading import name_of
+from wheelyard.server.ready import ReadyAnswers, is_known
 from wheelyard.server.served import Catalog
 from wheelyard.server.targets import Kind, Target, parse_target
+from wheelyard.storage.interface import ABSENT, Absent
 
 _ROUTES_LIMIT = 65_536  # understood paths; about 600 bytes each
 _READY_KINDS = frozenset({Kind.LIST, Kind.PAGE, Kind.FILE, Kind.METADATA})
@@ -41,6 +43,31 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 _NOT_MODIFIED = b"HTTP/1.1 304 Not Modified\r\n"
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """
+    Where the answer to one path is for callers of one index.
+
+    Attributes:
+        peek: Tells the revision that a ready answer must have.
+        ready: Ready answers of the index.
+        name: Name of the answer among them; None when it depends on `Accept`.
+    """
+
+    peek: Callable[[], str | Absent | None]
+    ready: ReadyAnswers
+    name: Hashable | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A path that may have a ready answer, understood, with its place in each index it was asked of."""
+
+    target: Target
+    index: str | None
+    places: dict[str, _Place]
+
+
 class HotPath:
     """
     Finds ready answers.
@@ -49,23 +76,18 @@ class HotPath:
         catalog: The indexes served now.
         remembered: Decisions about callers.
         root_path: Prefix under which the server is mounted.
-        answered: Told of each answer.
+
+    Attributes:
+        answers: How many it gave.
     """
 
-    def __init__(
-        self,
-        *,
-        catalog: Callable[[], Catalog],
-        remembered: RememberedDecisions,
-        root_path: str,
-        answered: Callable[[], None],
-    ) -> None:
+    def __init__(self, *, catalog: Callable[[], Catalog], remembered: RememberedDecisions, root_path: str) -> None:
+        self.answers = 0
         self._catalog_now = catalog
-        self._catalog: Catalog | None = None
+        self._catalog = catalog()
         self._remembered = remembered
         self._root_path = root_path
-        self._answered = answered
-        self._routes: dict[bytes, Target | None] = {}
+        self._routes: dict[bytes, _Route] = {}
 
     def answer(self, method: bytes, url: bytes, headers: list[tuple[bytes, bytes]]) -> Head | None:
         """
@@ -85,35 +107,45 @@ class HotPath:
         if catalog is not self._catalog:
             self._catalog = catalog
             self._routes.clear()
-        target = self._routes.get(url) or self._route(url)
-        if target is None:
+        route = self._routes.get(url) or self._route(url)
+        if route is None:
             return None
-        principal = self._who(target, by_name.get(b"authorization"), catalog)
-        served = None if principal is None else catalog.names.get(principal.index)
-        if served is None:
+        authorization = by_name.get(b"authorization")
+        if authorization is None:
+            principal = catalog.anonymous(route.index)
+        else:
+            principal = self._remembered.get((route.index, authorization), Access.READ)
+        if principal is None or principal.access < Access.READ:
             return None
-        try:
-            ready = find(served, target, by_name.get(b"accept"))
-        except WheelyardError:
+        place = route.places.get(principal.index) or self._place(route, principal.index)
+        if place is None:
             return None
+        return self._found(place, route, by_name, with_body=method == b"GET")
+
+    def _found(self, place: _Place, route: _Route, headers: Mapping[bytes, bytes], *, with_body: bool) -> Head | None:
+        """Return the answer of a place, if it is there and still right."""
+        revision = place.peek()
+        if revision is None or revision is ABSENT:
+            return None
+        name = place.name
+        if name is None:
+            try:
+                name = name_of(route.target, headers.get(b"accept"))
+            except WheelyardError:
+                return None
+        ready = place.ready.get(name, revision)
         if ready is None:
             return None
-        chosen = ready.choose(by_name.get(b"accept-encoding"))
-        self._answered()
-        if is_known(by_name.get(b"if-none-match"), chosen.etag):
+        chosen = ready.choose(headers.get(b"accept-encoding"))
+        self.answers += 1
+        not_match = headers.get(b"if-none-match")
+        if not_match is not None and is_known(not_match, chosen.etag):
             return _NOT_MODIFIED, chosen.unchanged_head, b""
-        return _OK, chosen.full_head, b"" if method == b"HEAD" else chosen.body
+        return _OK, chosen.full_head, chosen.body if with_body else b""
 
-    def _who(self, target: Target, authorization: bytes | None, catalog: Catalog) -> Principal | None:
-        """Return who was admitted with this header before, or the anonymous reader of an index open to all."""
-        if authorization is not None:
-            known = self._remembered.get((target.index, authorization), Access.READ)
-            return known if known is not None and known.access >= Access.READ else None
-        return catalog.anonymous(target.index)
-
-    def _route(self, url: bytes) -> Target | None:
+    def _route(self, url: bytes) -> _Route | None:
         """Understand a path once; what is not ready by nature is not remembered."""
-        if b"?" in url or not url.startswith(b"/") or self._catalog is None:
+        if b"?" in url or not url.startswith(b"/"):
             return None
         try:
             target = parse_target(url, root_path=self._root_path, indexes=self._catalog.names)
@@ -123,8 +155,19 @@ class HotPath:
             return None
         if len(self._routes) >= _ROUTES_LIMIT:
             self._routes.clear()
-        self._routes[url] = target
-        return target
+        route = self._routes[url] = _Route(target, target.index, {})
+        return route
+
+    def _place(self, route: _Route, index: str) -> _Place | None:
+        """Find the place of a path in one index."""
+        served = self._catalog.names.get(index)
+        if served is None:
+            return None
+        target = route.target
+        peek = served.index.peek_list if target.kind is Kind.LIST else served.index.peeker(target.project)
+        fixed = target.kind in (Kind.FILE, Kind.METADATA)
+        place = route.places[index] = _Place(peek, served.ready, name_of(target, None) if fixed else None)
+        return place
 
 
 def joined(headers: Iterable[tuple[bytes, bytes]]) -> bytes:

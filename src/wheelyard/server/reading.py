@@ -64,12 +64,16 @@ def find(served: Served, target: Target, accept: bytes | None) -> Ready | None:
 
 
 def name_of(target: Target, accept: bytes | None) -> Hashable:
-    """Return the name under which the ready answer to a target is kept."""
+    """
+    Return the name under which the ready answer to a target is kept.
+
+    Text and not members of enumerations: those hash through Python code, which the hot path would feel.
+    """
     if target.kind is Kind.PAGE:
-        return target.project, accepted_representation(accept)
+        return target.project, accepted_representation(accept).value
     if target.kind is Kind.LIST:
-        return accepted_representation(accept)
-    return target.project, target.filename, target.kind
+        return accepted_representation(accept).value
+    return target.project, target.filename, target.kind.value
 
 
 def current(index: Index, target: Target) -> str | None:
@@ -112,7 +116,7 @@ class Reading:
 
     async def _page(self, admitted: Admitted, request: Request, target: Target) -> Answer:
         representation = negotiate(request.text(b"accept"), request.parameter("format"))
-        name = representation if target.kind is Kind.LIST else (target.project, representation)
+        name = representation.value if target.kind is Kind.LIST else (target.project, representation.value)
         before = current(admitted.served.index, target)
         ready = admitted.served.ready.get(name, before) if before is not None else None
         if ready is None:

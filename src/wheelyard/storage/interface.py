@@ -9,7 +9,7 @@ Every backend passes `wheelyard.testing.conformance.BackendSuite`, which tests e
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -196,6 +196,10 @@ class Backend(ABC):
         """
         del key
         return None
+
+    def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one key, for callers that ask again and again."""
+        return lambda: self.peek(key)
 
     def peek_changes(self) -> str | None:
         """Return a token that differs whenever any record may have changed, or None; at the cost of `peek`."""

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,6 +197,15 @@ class Store(Backend):
             InvalidKey: Not the key of a record.
         """
         return self._backend.peek(check_record_key(key))
+
+    def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
+        """
+        Return a function that does what `peek` does for one key.
+
+        Raises:
+            InvalidKey: Not the key of a record.
+        """
+        return self._backend.peeker(check_record_key(key))
 
     def peek_changes(self) -> str | None:
         """Return a token that differs whenever any record may have changed, or None."""

@@ -144,6 +144,23 @@ class FileSystemBackend(Backend):
             return None
         return _revision(status)
 
+    def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
+        """Return a `peek` for one key that writes the revision out only when it changed: the hot path asks at each request."""
+        path, lstat, last_seen, last_revision = f"{self._root}/{key}", os.lstat, (-1, -1, -1), Revision("")
+
+        def peek() -> Revision | Absent | None:
+            nonlocal last_seen, last_revision
+            try:
+                status = lstat(path)
+            except OSError:
+                return self.peek(key)  # the slow way knows what each trouble means
+            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            if seen != last_seen:
+                last_seen, last_revision = seen, _revision(status)
+            return last_revision
+
+        return peek
+
     def peek_changes(self) -> str | None:
         """Return size and time of the journal; None while a swap is under way whose end it may never tell."""
         return None if self._unsettled else self._journal.token()
