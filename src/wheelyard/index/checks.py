@@ -406,8 +406,9 @@ def _escaped(parsed: ParsedFilename) -> str:
     return parsed.name.replace("-", "_")
 
 
-def _specifiers(text: str) -> SpecifierSet | str:
+def _specifiers(text: str) -> str:
+    """Return a specifier set as packaging spells it; what is none as it is."""
     try:
-        return SpecifierSet(text)
-    except InvalidSpecifier:
+        return str(SpecifierSet(text))
+    except (InvalidSpecifier, ValueError):
         return text
