@@ -168,12 +168,13 @@ async def test_peek_never_keeps_theirs(theirs: UpstreamIndex) -> None:
     """DC-01: only our own projects have a revision, so a page of the upstream is never kept; a new one of ours shows."""
     ours = shelf(OURS)
     index = LayeredIndex(ours, theirs)
-    assert index.peek(ACME) == "1"
-    assert index.peek(SIX) is None
+    assert index.peek(ACME) == index.peeker(ACME)() == "1"
+    peek_six = index.peeker(SIX)
+    assert index.peek(SIX) is peek_six() is None
     assert index.peek_list() == "1"
     await index.page(SIX)
     ours.pages["six"] = ProjectPage(name=SIX)
-    assert index.peek(SIX) == "1"
+    assert index.peek(SIX) == peek_six() == "1"
     assert (await index.page(SIX)).files == ()
 
 

@@ -267,9 +267,11 @@ class IndexSuite:
     async def test_published_is_seen_at_once(self, stack: IndexStack, shelf: Path) -> None:
         """CACHE-02: whoever publishes sees it at once, and the revision of the project has moved."""
         seen = []
+        peek = stack.reader.peeker(DEMO)
         for version in ("1.0", "1.1", "1.2"):
             await self.put(stack, shelf, WheelBuilder(version=version))
             seen.append(stack.reader.peek(DEMO))
+            assert peek() == seen[-1]
         assert (await stack.reader.page(DEMO)).versions == ("1.0", "1.1", "1.2")
         assert seen == [None] * 3 or len(set(seen) - {ABSENT, None}) == 3  # noqa: PLR2004  three publishes
 
