@@ -14,6 +14,8 @@ _BACKENDS = {
     # uv builds this one with the copy of the backend inside itself.
     "uv": '[build-system]\nrequires = ["uv_build>=0.13,<0.14"]\nbuild-backend = "uv_build"\n',
     "flit": '[build-system]\nrequires = ["flit_core>=3.12,<5"]\nbuild-backend = "flit_core.buildapi"\n',
+    # poetry builds this one with the copy of the backend inside itself.
+    "poetry": '[build-system]\nrequires = ["poetry-core>=2"]\nbuild-backend = "poetry.core.masonry.api"\n',
     "none": "",
 }
 
@@ -76,7 +78,7 @@ def write_project(
         name: Project name.
         version: Its version.
         requires: What it depends on.
-        backend: `uv`, `flit`, or `none` for a project that is never built.
+        backend: `uv`, `flit`, `poetry`, or `none` for a project that is never built.
         code: Further lines of its module.
         further: Further text of `pyproject.toml`.
     """
@@ -119,6 +121,7 @@ _APPS = {
         "[tool.poetry]\npackage-mode = false\n"
         '[[tool.poetry.source]]\nname = "ours"\nurl = "{url}"\npriority = "primary"\n'
     ),
+    "poetry-bare": "[tool.poetry]\npackage-mode = false\n",
     # pdm replaces the public index by a source that takes its name.
     "pdm": '[tool.pdm]\ndistribution = false\n[[tool.pdm.source]]\nname = "pypi"\nurl = "{url}"\n',
 }
@@ -130,7 +133,7 @@ def write_app(folder: Path, client: str, index_url: str, *requires: str) -> Path
 
     Args:
         folder: Made when it is not there.
-        client: `uv`, `poetry`, `pdm` or `pipenv`: how it says where the index is.
+        client: `uv`, `poetry`, `pdm` or `pipenv`: how it says where the index is; `poetry-bare` does not say it yet.
         index_url: The only index it asks.
         requires: What it depends on.
 
