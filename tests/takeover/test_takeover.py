@@ -177,12 +177,13 @@ async def test_description_that_is_no_toml(predecessor: Predecessor, opened: Ope
 
 @pytest.mark.parametrize("meta", ["missing", "empty"])
 async def test_description_from_the_index(predecessor: Predecessor, opened: Opened, take: Take, meta: str) -> None:
-    """A file whose description is lost is taken by what the predecessor's index says of it."""
+    """A file whose description is lost is taken by what the predecessor's index says; copied, since it may be rewritten."""
     wheel = predecessor.wheel("demo")
     path = wheel.with_name(wheel.name + ".meta")
     path.unlink() if meta == "missing" else path.write_text("")
     async with opened() as index:
         assert (await take(predecessor, index)).taken == (f"demo/{wheel.name}",)
+        assert (await _path(index, DEMO, wheel.name)).samefile(wheel) == (meta == "empty")
 
 
 async def test_what_is_incomplete_is_named(predecessor: Predecessor, opened: Opened, take: Take) -> None:
