@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from wheelyard.errors import KeyNotFound, RecordDamaged, StorageUnavailable
-from wheelyard.storage.keys import RESERVED
+from wheelyard.storage.keys import PAGES, RESERVED
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # non-blocking: a named pipe must not hang us
@@ -153,20 +153,20 @@ class Folders:
 
     def drop_if_empty(self, key: str) -> None:
         """
-        Remove the folder of `key` if nothing is in it, never a top folder such as `simple`.
+        Remove the folders of `key` in which nothing is, but for `simple`.
 
         The system removes only empty folders, so a file that arrives at the same moment is safe: either it is there
         first, or its writer finds the folder gone and makes it anew. After a power cut the empty folder may be back.
         """
         folder = key.rpartition("/")[0]
-        if "/" not in folder:
-            return
-        try:
-            with self.entered(folder) as (parent, name):
-                os.rmdir(name, dir_fd=parent)
-        except (OSError, RecordDamaged):
-            return  # not empty, not there, not allowed: then it stays
-        self._durable.pop(f"/{folder}", None)
+        while folder not in ("", PAGES):
+            try:
+                with self.entered(folder) as (parent, name):
+                    os.rmdir(name, dir_fd=parent)
+            except (OSError, RecordDamaged):
+                return  # not empty, not there, not allowed: then it stays
+            self._durable.pop(f"/{folder}", None)
+            folder = folder.rpartition("/")[0]
 
     def _child(self, folder: int, segment: str, key: str, *, create: bool) -> int:
         """Open one folder inside an open one."""
