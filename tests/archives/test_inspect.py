@@ -98,6 +98,7 @@ def test_real_backend(tmp_path: Path, kind: str) -> None:
     pytest.importorskip("uv_build")
     (tmp_path / "src" / "real_demo").mkdir(parents=True)
     (tmp_path / "src" / "real_demo" / "__init__.py").write_text("def main(): ...\n")
+    (tmp_path / "dist").mkdir()
     (tmp_path / "LICENSE").write_text("MIT\n")
     (tmp_path / "pyproject.toml").write_text(
         '[project]\nname = "Real.Demo"\nversion = "1.0"\nrequires-python = ">=3.9"\nlicense = "MIT"\n'
