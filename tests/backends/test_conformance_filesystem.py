@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import pytest
 
+from backends.process_backend import ProcessBackend
 from wheelyard.backends.filesystem.backend import FileSystemBackend
 from wheelyard.model import Key
 from wheelyard.storage.interface import Backend
@@ -28,20 +29,22 @@ def leftovers(root: Path) -> Iterable[str]:
 
 
 class FileSystemSuite(BackendSuite):
+    fsync = False  # what is told apart by it has tests of its own; only the suite's first run waits for the disk
+
     @pytest.fixture
     def root(self, tmp_path: Path) -> Path:
         return tmp_path / "storage"
 
     @pytest.fixture
     async def backend(self, root: Path) -> AsyncIterator[Backend]:
-        backend = FileSystemBackend(root)
+        backend = FileSystemBackend(root, fsync=self.fsync)
         await backend.start()
         yield backend
         await backend.stop()
 
     @pytest.fixture
     async def second_backend(self, root: Path, backend: Backend) -> AsyncIterator[Backend]:
-        second = FileSystemBackend(root)
+        second = FileSystemBackend(root, fsync=self.fsync)
         await second.start()
         yield second
         await second.stop()
@@ -55,16 +58,18 @@ class FileSystemSuite(BackendSuite):
 class TestFileSystem(FileSystemSuite):
     """As it is used."""
 
+    fsync = True
 
-class TestFileSystemWithoutFsync(FileSystemSuite):
-    """With `fsync = false`."""
+
+class TestFileSystemOfTwoProcesses(FileSystemSuite):
+    """With the second backend in a process of its own."""
 
     @pytest.fixture
-    async def backend(self, root: Path) -> AsyncIterator[Backend]:
-        backend = FileSystemBackend(root, fsync=False)
-        await backend.start()
-        yield backend
-        await backend.stop()
+    async def second_backend(self, root: Path, backend: Backend) -> AsyncIterator[Backend]:
+        second = ProcessBackend(root)
+        await second.start()
+        yield second
+        await second.stop()
 
 
 class TestFileSystemWithoutLinks(FileSystemSuite):
@@ -96,14 +101,14 @@ class TestStoreOverFileSystem(FileSystemSuite):
 
     @pytest.fixture
     async def backend(self, root: Path) -> AsyncIterator[Backend]:
-        store = Store(FileSystemBackend(root), name="main")
+        store = Store(FileSystemBackend(root, fsync=self.fsync), name="main")
         await store.start()
         yield store
         await store.stop()
 
     @pytest.fixture
     async def second_backend(self, root: Path, backend: Backend) -> AsyncIterator[Backend]:
-        store = Store(FileSystemBackend(root), name="main")
+        store = Store(FileSystemBackend(root, fsync=self.fsync), name="main")
         await store.start()
         yield store
         await store.stop()

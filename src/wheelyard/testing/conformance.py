@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, cast
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from wheelyard.errors import Conflict, KeyNotFound, StorageError
@@ -357,7 +358,7 @@ class BackendSuite:
             revision: Revision | Absent = ABSENT
             for number in range(self.rounds):
                 revision = await self.write(store, key, None if number % 5 == 4 else b"%d" % number, revision)  # noqa: PLR2004
-                await anyio.sleep(0)
+                await anyio.lowlevel.checkpoint()
             writers_left -= 1
 
         async def follow() -> None:
@@ -374,7 +375,7 @@ class BackendSuite:
             tasks.start_soon(swap, second_backend, OTHER_RECORD)
             while writers_left:
                 await follow()
-                await anyio.sleep(0)  # a store in memory never waits, and the writers want their turn
+                await anyio.lowlevel.checkpoint()  # a store in memory never waits, and the writers want their turn
         await self.settle()
         await follow()
         truth = {key: await content_of(backend, key) for key in (RECORD, OTHER_RECORD)}
