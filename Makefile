@@ -62,7 +62,7 @@ check: venv ## Lint, types, layers and the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/interrogate --quiet --config pyproject.toml src
+	$(BIN)/python tools/documented.py src
 	$(BIN)/python tools/machine_paths.py
 	$(BIN)/python tools/longest_functions.py src
 	$(BIN)/pytest -n $(WORKERS) -m 'not slow' $(PYTEST_ARGS)

@@ -70,6 +70,7 @@ class Target:
         filename: File name; for METADATA without its suffix.
         segments: Decoded path segments after the index name.
         slash: Whether the path ended in one.
+        redirect: Canonical spelling, relative; None when this is it.
     """
 
     kind: Kind
