@@ -258,7 +258,10 @@ def _static(request: Request, name: str) -> Answer:
 
 def _reads(request: Request) -> None:
     if request.method not in {"GET", "HEAD"}:
-        raise MethodNotAllowed(request.method, request.raw_path.decode("latin-1"), allowed=("GET", "HEAD"))
+        # A client that was told the wrong address uploads here, and shows its user what we say (standards UP-05).
+        hint = f"Upload to '{request.root_path}/legacy/'." if request.method == "POST" else None
+        path = request.raw_path.decode("latin-1")
+        raise MethodNotAllowed(request.method, path, allowed=("GET", "HEAD"), hint=hint)
 
 
 def _text_headers(request: Request) -> dict[str, str]:
