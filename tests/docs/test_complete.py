@@ -54,18 +54,44 @@ def test_each_error_code_has_a_line_with_its_status() -> None:
     assert sorted(rows) == sorted((error.code, str(STATUS.get(error.code, ""))) for error in _all_errors())
 
 
+def _trees() -> list[ast.Module]:
+    """The parts that see uploads; stores speak of findings, which have codes of their own."""
+    parts = ("archives", "index", "protocol", "server")
+    return [
+        ast.parse(path.read_text(encoding="utf-8")) for part in parts for path in sorted((SOURCE / part).rglob("*.py"))
+    ]
+
+
+def _places_of_codes(trees: list[ast.Module]) -> dict[str, int]:
+    """Functions that are given the code of an upload problem, by name, and at which place it stands."""
+    places = {"UploadProblem": 1}
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
+        names = [argument.arg for argument in node.args.args if argument.arg != "self"]
+        if "code" in names:
+            places[node.name] = names.index("code")
+    return places
+
+
 def _problem_codes() -> Iterator[str]:
-    """Codes of single upload problems: constants that look like one, given to whatever makes a problem or a finding."""
-    for path in SOURCE.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.Call):
+    """Codes given to whatever makes an upload problem, as a constant or by the name of one."""
+    trees = _trees()
+    places = _places_of_codes(trees)
+    for tree in trees:
+        constants = {
+            target.id: node.value.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            place = places.get(ast.unparse(node.func).rpartition(".")[2])
+            if place is None or place >= len(node.args):
                 continue
-            called = ast.unparse(node.func).rpartition(".")[2].lower()
-            if "problem" in called or "refuse" in called or "finding" in called:
-                for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-                    text = argument.value if isinstance(argument, ast.Constant) else None
-                    if isinstance(text, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", text):
-                        yield text
+            argument = node.args[place]
+            code = argument.value if isinstance(argument, ast.Constant) else constants.get(ast.unparse(argument))
+            if isinstance(code, str) and re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)+", code):
+                yield code
 
 
 def test_each_upload_problem_is_explained() -> None:

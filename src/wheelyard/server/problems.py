@@ -55,6 +55,7 @@ STATUS: dict[str, int] = {
     # storage
     "storage": 500,
     "key-not-found": 500,
+    "invalid-key": 500,
     "conflict": 503,
     "record-damaged": 500,
     "storage-full": 507,
