@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TextIO
 
 import structlog
+from anyio import to_thread
 
 from wheelyard.archives.limits import ArchiveLimits
 from wheelyard.auth.authenticators import Authenticator, IndexSecrets
@@ -189,6 +190,8 @@ class Server:
                 form_limits=form_limits,
                 lifespan=self.app_lifespan,
                 root_path=self.settings.server.url_prefix,
+                scheme="https" if self.settings.server.url_scheme == "https" else "",
+                max_body_bytes=self.settings.server.max_request_body_bytes,
             )
         )
 
@@ -207,6 +210,7 @@ class Server:
     @asynccontextmanager
     async def app_lifespan(self) -> AsyncIterator[None]:
         """Open every resource, and close it at the end."""
+        to_thread.current_default_thread_limiter().total_tokens = self.settings.server.threads
         async with self._resources:
             self._sessions = Sessions(
                 Database(self.settings.root / "state" / "wheelyard.sqlite3"), now_utc, self._fingerprint
@@ -321,6 +325,10 @@ def run_options(settings: Settings) -> RunOptions:
         backlog=told.backlog,
         connection_limit=told.connection_limit,
         idle_timeout_s=told.channel_timeout,
+        stall_timeout_s=told.stall_timeout,
+        head_timeout_s=told.head_timeout,
+        head_bytes=told.max_request_header_bytes,
+        threads=told.threads,
         drain_timeout_s=told.drain_timeout,
         ident=told.ident,
         log_level=told.log_level,

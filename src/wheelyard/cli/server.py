@@ -46,6 +46,8 @@ _OPTIONS: tuple[tuple[str, tuple[str, ...], str, str], ...] = (
     ("backlog", ("--backlog",), "N", "Connections the system keeps waiting [2048]."),
     ("connection_limit", ("--connection-limit",), "N", "Connections open at once [1000]."),
     ("channel_timeout", ("--channel-timeout",), "SECONDS", "Close a connection after so long in silence [120]."),
+    ("head_timeout", ("--head-timeout",), "SECONDS", "Time for the head of a request to arrive [20]."),
+    ("stall_timeout", ("--stall-timeout",), "SECONDS", "Time without progress of an upload or a download [60]."),
     ("drain_timeout", ("--drain-timeout",), "SECONDS", "Time for running requests when stopping [60]."),
     (
         "max_request_header_bytes",

@@ -214,9 +214,7 @@ class HostedIndex(Index):
                 if adopted.metadata is not None:
                     await self._put_bytes_fresh(metadata_key(project, adopted.file.filename), adopted.metadata)
             if new:
-                after = page
-                for adopted in new:
-                    after = records.with_file(after, adopted.file)
+                after = records.with_files(page, [adopted.file for adopted in new])
                 await self.store.write({key: render_record(after)}, {key: revision})
         return len(new)
 
@@ -252,7 +250,7 @@ class HostedIndex(Index):
             if records.decide_publish(page, file) is not None:
                 return
             try:
-                await self.store.write({key: render_record(records.with_file(page, file))}, {key: revision})
+                await self.store.write({key: render_record(records.with_files(page, [file]))}, {key: revision})
             except Conflict:
                 await anyio.sleep(0.01 * attempt)
                 continue

@@ -6,7 +6,7 @@ What becomes of a project's record: pure decisions, no I/O and no clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -45,10 +45,11 @@ def decide_publish(page: ProjectPage, file: DistFile) -> DistFile | None:
     return None
 
 
-def with_file(page: ProjectPage, file: DistFile) -> ProjectPage:
-    """Return the page with one more file; files stay ordered by version, then name."""
-    files = sorted((*page.files, file), key=lambda each: _order(each, page.name))
-    deleted = {name: digest for name, digest in deleted_names(page).items() if name != file.filename}
+def with_files(page: ProjectPage, new: Sequence[DistFile]) -> ProjectPage:
+    """Return the page with more files; files stay ordered by version, then name."""
+    files = sorted((*page.files, *new), key=lambda each: _order(each, page.name))
+    names = {file.filename for file in new}
+    deleted = {name: digest for name, digest in deleted_names(page).items() if name not in names}
     return _with_versions(replace(page, files=tuple(files), private=_private_with(page, deleted)))
 
 

@@ -149,5 +149,11 @@ async def _send_stream(part: StreamPart, start: Message, send: Send) -> None:
 
 
 async def _pieces(part: StreamPart) -> AsyncGenerator[bytes]:
-    async for piece in part.open():
-        yield piece
+    pieces = part.open()
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        # A client that leaves must not keep the store's or the upstream's connection open.
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()

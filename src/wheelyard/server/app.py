@@ -70,6 +70,8 @@ class Parts:
         form_limits: Bounds of the upload form.
         lifespan: Opens and closes resources around the server's life.
         root_path: Prefix under which the server is mounted.
+        scheme: Scheme of links in place of the connection's; "" to take that.
+        max_body_bytes: Largest request body; None leaves it to the limits of files and forms.
     """
 
     state: State
@@ -80,6 +82,8 @@ class Parts:
     form_limits: FormLimits
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
     root_path: str = ""
+    scheme: str = ""
+    max_body_bytes: int | None = None
 
 
 class App:
@@ -94,7 +98,7 @@ class App:
         self.parts = parts
         self.state = parts.state
         self.reading = Reading(parts.gate)
-        self._uploading = Uploading(parts.gate, parts.form_limits)
+        self._uploading = Uploading(parts.gate, parts.form_limits, max_body_bytes=parts.max_body_bytes)
         self._api = Api(parts.gate)
         self._project_json = ProjectJson(parts.gate)
 
@@ -108,6 +112,7 @@ class App:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = from_scope(scope)
+        request.scheme = self.parts.scheme or request.scheme
         request.root_path = request.root_path or self.parts.root_path
         self.state.running += 1
         self.parts.metrics.running.inc()

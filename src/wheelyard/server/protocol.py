@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, cast
 
 from anyio import to_thread
@@ -50,6 +51,8 @@ class _ReasonTransport:
 class Cycle(httptools_impl.RequestResponseCycle):
     """One request and its response, with a reason phrase of its own and files sent without copying them."""
 
+    stall_s = 60.0  # set by the protocol from its limits
+
     async def send(self, message: Message) -> None:  # type: ignore[override]  # uvicorn's message types are its own
         """Send one ASGI message."""
         if message["type"] == ZERO_COPY:
@@ -80,7 +83,7 @@ class Cycle(httptools_impl.RequestResponseCycle):
             while left and not self.disconnected:
                 sent = await to_thread.run_sync(_sendfile, socket, source.fileno(), offset, min(left, _SENDFILE_BYTES))
                 if sent is None:
-                    await _writable(socket)
+                    await _writable(socket, self.stall_s)
                     continue
                 if sent == 0:
                     raise OSError("a stored file became shorter while it was sent")
@@ -88,6 +91,9 @@ class Cycle(httptools_impl.RequestResponseCycle):
                 left -= sent
         except (BrokenPipeError, ConnectionResetError):
             self.disconnected = True
+        except TimeoutError:
+            self.disconnected = True
+            self.transport.abort()
         finally:
             os.close(socket)
         if self.disconnected:
@@ -104,13 +110,13 @@ def _sendfile(socket: int, source: int, offset: int, count: int) -> int | None:
         return None
 
 
-async def _writable(descriptor: int) -> None:
-    """Wait until a socket takes bytes again."""
+async def _writable(descriptor: int, stall_s: float) -> None:
+    """Wait until a socket takes bytes again; TimeoutError when it takes none for too long."""
     loop = asyncio.get_running_loop()
     ready = loop.create_future()
     loop.add_writer(descriptor, _settle, ready)
     try:
-        await ready
+        await asyncio.wait_for(ready, stall_s)
     finally:
         loop.remove_writer(descriptor)
 
@@ -126,19 +132,66 @@ async def _drained(transport: asyncio.Transport) -> None:
         await asyncio.sleep(_DRAIN_POLL_S)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLimits:
+    """
+    What one connection may cost before it is cut.
+
+    Attributes:
+        head_bytes: Bytes of a request line with its headers.
+        head_s: Seconds from the first byte of a request (or from the connection itself) to the end of its head.
+        idle_s: Seconds that a kept-alive connection may stay without a request.
+        stall_s: Seconds without progress after which an upload or a download is given up.
+        body_bytes_per_s: Slowest upload that is waited for, on average, once it took longer than `stall_s`.
+    """
+
+    head_bytes: int = 64 * 1024
+    head_s: float = 20.0
+    idle_s: float = 120.0
+    stall_s: float = 60.0
+    body_bytes_per_s: int = 256
+
+
 class WheelyardProtocol(HttpToolsProtocol):
-    """HTTP/1.1 by httptools, as uvicorn has it, behind the hot path."""
+    """HTTP/1.1 by httptools, as uvicorn has it, behind the hot path and within limits."""
 
     hot: ClassVar[HotPath | None] = None
+    limits: ClassVar[ConnectionLimits] = ConnectionLimits()
 
-    _answered = False
+    _answered = False  # the request being parsed was answered by the hot path
+    _in_head = True  # between requests, or inside the head of one
+    _parsing_head = False  # the first byte of a head has come
+    _head_bytes = 0  # of a head that is not complete
+    _big_piece = False  # what is being parsed may hold a head that is too long
+    _since = 0.0  # when the present phase began: connection, first byte of a head, end of a head, end of an answer
+    _body_bytes = 0
+    _write_paused_since: float | None = None
     _default_headers: list[tuple[bytes, bytes]] | None = None
     _default_head = b""
+
+    # -- what httptools and the transport tell ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Note when the connection began."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and refuse heads without end."""
+        self._big_piece = len(data) + self._head_bytes > self.limits.head_bytes
+        super().data_received(data)
+        if self._parsing_head and self.parser is not None:
+            if self._head_bytes == 0:
+                self._since = self.loop.time()
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self._refuse(431, b"the request line and headers are too long")
 
     def on_message_begin(self) -> None:
         """Note that a request begins; its scope is made only if the hot path leaves it."""
         self.url = b""
         self.headers = []
+        self._parsing_head = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header."""
@@ -146,31 +199,108 @@ class WheelyardProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Answer from the hot path, or start the application."""
+        self._in_head = self._parsing_head = False
+        self._head_bytes = self._body_bytes = 0
+        if self._is_head_too_long():
+            self._refuse(431, b"the request line and headers are too long")
+            self._answered = True
+            return
         if self._answer_now():
             self._answered = True
             return
+        self._since = self.loop.time()
         url, headers = self.url, self.headers
         super().on_message_begin()
         self.url, self.headers = url, headers
         self.scope["headers"] = headers
-        if self.hot is not None and self.transport.get_extra_info("sslcontext") is None:
+        if self.transport.get_extra_info("sslcontext") is None:
             self.scope["extensions"] = {ZERO_COPY: {}}
         self.expect_100_continue = (b"expect", b"100-continue") in headers
         super().on_headers_complete()
         if type(self.cycle) is httptools_impl.RequestResponseCycle:
             self.cycle.__class__ = Cycle
+            cast("Cycle", self.cycle).stall_s = self.limits.stall_s
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of a body; a request that was answered already has none."""
+        self._body_bytes += len(body)
         if not self._answered:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note the end of a request."""
+        self._in_head = True
         if self._answered:
             self._answered = False
+            self._since = self.loop.time()
         else:
             super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        """Note since when the client takes nothing."""
+        self._write_paused_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client takes bytes again."""
+        self._write_paused_since = None
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, without writing into an answer that has begun."""
+        self._refuse(400, msg.encode("ascii", "replace"))
+
+    # -- limits ----------------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """Cut the connection when it costs more than it may; called about once a second."""
+        if self.transport.is_closing():
+            return
+        limits, waited = self.limits, now - self._since
+        if self._write_paused_since is not None:
+            if now - self._write_paused_since > limits.stall_s:
+                self.transport.abort()
+        elif self._in_head:
+            self._check_between(waited)
+        elif not self._answered and self.cycle.more_body and not self.flow.read_paused:
+            too_slow = self._body_bytes < (waited - limits.stall_s) * limits.body_bytes_per_s
+            if too_slow or (self._body_bytes == 0 and waited > limits.stall_s):
+                self._refuse(408, b"the request body came too slowly")
+
+    def _check_between(self, waited: float) -> None:
+        """Cut a head that does not end, or a connection on which nothing happens."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return
+        if self._parsing_head:
+            if waited > self.limits.head_s:
+                self._refuse(408, b"the request head came too slowly")
+        elif self.timeout_keep_alive_task is None and waited > self.limits.idle_s:
+            self.transport.close()
+
+    def _is_head_too_long(self) -> bool:
+        """Tell whether a head that is complete is longer than is allowed; most need no counting."""
+        if not self._big_piece:
+            return False
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.limits.head_bytes
+
+    def _refuse(self, status: int, text: bytes) -> None:
+        """Answer in the name of HTTP itself and close; an application under way is told that its client left."""
+        if self.transport.is_closing():
+            return
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            started = cycle.response_started
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if started:
+                self.transport.abort()
+                return
+        head = joined([*self.server_state.default_headers, (b"content-type", b"text/plain; charset=utf-8")])
+        length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text)
+        self.transport.write(STATUS_LINE[status] + head + length + text)
+        self.transport.close()
+
+    # -- the hot path ----------------------------------------------------------------------------------------------
 
     def _answer_now(self) -> bool:
         """Answer from the hot path if that can be done without overtaking anything."""
@@ -198,15 +328,10 @@ class WheelyardProtocol(HttpToolsProtocol):
             self.transport.write(start)
             self.transport.write(body)
         self.server_state.total_requests += 1
-        self._rearm()
         return True
 
-    def _rearm(self) -> None:
-        """Close the connection when nothing more comes on it."""
-        self._unset_keepalive_if_required()
-        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
-
-def protocol_with(hot: HotPath | None) -> type[WheelyardProtocol]:
-    """Return a protocol class that answers from this hot path; uvicorn makes its instances."""
-    return cast("type[WheelyardProtocol]", type("WheelyardProtocolWithHotPath", (WheelyardProtocol,), {"hot": hot}))
+def protocol_with(hot: HotPath | None, limits: ConnectionLimits) -> type[WheelyardProtocol]:
+    """Return a protocol class with this hot path and these limits; uvicorn makes its instances."""
+    own = {"hot": hot, "limits": limits}
+    return cast("type[WheelyardProtocol]", type("ConfiguredProtocol", (WheelyardProtocol,), own))

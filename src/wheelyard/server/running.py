@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import signal
 import socket
@@ -21,6 +22,7 @@ from wheelyard.server.hot import HotPath
 _log = structlog.get_logger(__name__)
 
 _SUPERVISE_EVERY_S = 1.0
+_TICKS_A_SECOND = 10  # uvicorn's main loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,10 @@ class RunOptions:
         backlog: Connections the system keeps waiting.
         connection_limit: Connections open at once, in each process.
         idle_timeout_s: Seconds after which a kept-alive connection without a request is closed.
+        stall_timeout_s: Seconds without progress after which an upload or a download is given up.
+        head_timeout_s: Seconds in which the head of a request must arrive.
+        head_bytes: Largest head of a request.
+        threads: Threads for work that would block, in each process.
         drain_timeout_s: Seconds that running requests get to finish when the server stops.
         ident: Value of the `Server` header; "" sends none.
         log_level: How much goes to the log.
@@ -44,6 +50,10 @@ class RunOptions:
     backlog: int
     connection_limit: int
     idle_timeout_s: int
+    stall_timeout_s: int
+    head_timeout_s: int
+    head_bytes: int
+    threads: int
     drain_timeout_s: int
     ident: str
     log_level: str
@@ -80,9 +90,15 @@ def serve_uvicorn(make: Callable[[], Made], sockets: Sequence[socket.socket], op
 def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
     import uvicorn  # noqa: PLC0415  not needed by the command line
 
-    from wheelyard.server.protocol import protocol_with  # noqa: PLC0415
+    from wheelyard.server.protocol import ConnectionLimits, protocol_with  # noqa: PLC0415
 
     made = make()
+    limits = ConnectionLimits(
+        head_bytes=options.head_bytes,
+        head_s=options.head_timeout_s,
+        idle_s=options.idle_timeout_s,
+        stall_s=options.stall_timeout_s,
+    )
 
     class DrainingServer(uvicorn.Server):
         """Finishes running requests, and refuses new work while it does, before it closes its sockets."""
@@ -99,14 +115,18 @@ def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], opti
             self.stop_at = time.monotonic() + options.drain_timeout_s
 
         async def on_tick(self, counter: int) -> bool:
-            """Stop when nothing runs any more, or when its time is up."""
+            """Look after the connections; stop when nothing runs any more, or when its time is up."""
+            if counter % _TICKS_A_SECOND == 0:
+                now = asyncio.get_running_loop().time()
+                for connection in list(self.server_state.connections):
+                    connection.check(now)  # type: ignore[union-attr]  # they are all of our class
             if self.stop_at is not None:
                 self.should_exit = self.should_exit or made.running() == 0 or time.monotonic() >= self.stop_at
             return await super().on_tick(counter)
 
     config = uvicorn.Config(
         made.app,
-        http=protocol_with(made.hot),
+        http=protocol_with(made.hot, limits),
         loop="auto",
         ws="none",
         lifespan="on",

@@ -17,6 +17,7 @@ from wheelyard.errors import (
     FileTooLarge,
     InvalidUpload,
     MethodNotAllowed,
+    RequestTooLarge,
     UploadProblem,
 )
 from wheelyard.index.interface import Published, PublishOutcome, Upload
@@ -39,11 +40,13 @@ class Uploading:
     Args:
         gate: Admits requests.
         limits: Bounds of the form.
+        max_body_bytes: Largest request body; None leaves it to the limits of the file and the form.
     """
 
-    def __init__(self, gate: Gate, limits: FormLimits) -> None:
+    def __init__(self, gate: Gate, limits: FormLimits, *, max_body_bytes: int | None = None) -> None:
         self._gate = gate
         self._limits = limits
+        self._max_body_bytes = max_body_bytes
 
     async def answer(self, request: Request, target: Target, receive: Receive) -> Answer:
         """
@@ -59,6 +62,7 @@ class Uploading:
             raise MethodNotAllowed(request.method, path, allowed=("GET", "HEAD"), hint=hint)
         # Before the body is read: a stranger cannot make us write gigabytes.
         admitted = await self._gate.admit(target.index, request, Access.WRITE)
+        self._check_length(request, admitted)
         spool = await admitted.served.store.spool()
         try:
             reception = _Reception(admitted, spool, self._limits, request)
@@ -76,6 +80,20 @@ class Uploading:
             principal=admitted.principal.name,
         )
         return _accepted(published)
+
+    def _check_length(self, request: Request, admitted: Admitted) -> None:
+        """
+        Refuse a body whose announced length cannot be taken, before any of it is read.
+
+        Raises:
+            RequestTooLarge: It is longer than the form and the largest file together.
+        """
+        announced = request.headers.get(b"content-length", b"")
+        most = self._max_body_bytes
+        if most is None:
+            most = admitted.served.max_file_bytes + 2 * self._limits.max_fields_bytes
+        if announced.isdigit() and int(announced) > most:
+            raise RequestTooLarge("the upload", limit_bytes=most)
 
 
 class _Reception:

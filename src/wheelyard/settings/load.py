@@ -48,6 +48,8 @@ _MINIMUMS: Mapping[str, int] = {
     "auth_read_expires": 0,
     "auth_write_expires": 0,
     "drain_timeout": 0,
+    "head_timeout": 1,
+    "stall_timeout": 1,
     "trusted_proxy_count": 1,
     "workers": 1,
     "threads": 1,

@@ -108,6 +108,8 @@ class ServerSettings:
         backlog: Connections the system keeps waiting.
         connection_limit: Connections open at once, in each process.
         channel_timeout: Seconds after which a connection on which nothing happens is closed.
+        head_timeout: Seconds in which the head of a request must arrive.
+        stall_timeout: Seconds without progress after which an upload or a download is given up.
         drain_timeout: Seconds that running requests get to finish when the server stops.
         max_request_header_bytes: Largest request head.
         max_request_body_bytes: Largest request body; None leaves it to `max_file_bytes`.
@@ -138,6 +140,8 @@ class ServerSettings:
     backlog: int = 2048
     connection_limit: int = 1000
     channel_timeout: int = 120  # two minutes, waitress's default
+    head_timeout: int = 20
+    stall_timeout: int = 60
     drain_timeout: int = 60
     max_request_header_bytes: int = 64 * 1024
     max_request_body_bytes: int | None = None
