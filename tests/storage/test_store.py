@@ -229,6 +229,8 @@ async def test_spools_of_a_backend_without_a_folder_are_private_and_go(store: St
     other = await store.spool()
     assert other.path.parent == folder
     assert await store.put(FILE, spool) is PutOutcome.CREATED
+    spool.discard()
+    other.discard()
     await store.stop()
     assert not folder.exists()
 
