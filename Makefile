@@ -83,7 +83,7 @@ fmt: venv ## Sort imports and format
 .PHONY: docs
 docs: $(DOCS_VENV)/lock.stamp ## Build the documentation into site-build/
 	rm -rf site-build
-	$(DOCS_VENV)/bin/zensical build
+	$(DOCS_VENV)/bin/zensical build --strict
 
 # --- locks ----------------------------------------------------------------------------------------------------------
 
