@@ -128,7 +128,8 @@ def _settle(future: asyncio.Future[None]) -> None:
 
 async def _drained(transport: asyncio.Transport) -> None:
     """Wait until the transport has nothing left to write; it tells nobody when that is, so it is asked."""
-    while transport.get_write_buffer_size() and not transport.is_closing():
+    # There is no event to wait for.
+    while transport.get_write_buffer_size() and not transport.is_closing():  # noqa: ASYNC110
         await asyncio.sleep(_DRAIN_POLL_S)
 
 
