@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standards.subject import Subject
 
 from plugins.live import LiveServer, running_server
+from standards.subject import Subject
 
 _HERE = Path(__file__).parent
 
@@ -40,9 +40,7 @@ def subject_server(tmp_path_factory: pytest.TempPathFactory, http_server: str) -
 
 
 @pytest.fixture(scope="session")
-def subject(
-    subject_server: LiveServer | None, tmp_path_factory: pytest.TempPathFactory, http_server: str
-) -> Subject:
+def subject(subject_server: LiveServer | None, tmp_path_factory: pytest.TempPathFactory, http_server: str) -> Subject:
     """The index under test."""
     folder = tmp_path_factory.mktemp("files")
     if subject_server is None:

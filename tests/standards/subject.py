@@ -154,7 +154,7 @@ class Subject:
         method: str,
         url: str,
         *,
-        credentials: Credentials | None | str = "publisher",
+        credentials: Credentials | str | None = "publisher",
         headers: Mapping[str, str] | Sequence[tuple[str, str]] = (),
         body: bytes | None = None,
     ) -> Reply:
@@ -226,7 +226,7 @@ class Subject:
         form: tuple[str, bytes],
         *,
         to: str | None = None,
-        credentials: Credentials | None | str = "publisher",
+        credentials: Credentials | str | None = "publisher",
         accept: str | None = None,
     ) -> Reply:
         """Send an upload."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from standards.subject import Builder, Subject
 
+from standards.subject import Builder, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder, tar_member
 from wheelyard.testing.raw_archives import ZipMember, render_zip
 
@@ -40,7 +40,7 @@ NOT_ARCHIVES: dict[str, Make] = {
     "sdist-is-zip": lambda name: SdistBuilder(name=name, mangle=lambda _: WheelBuilder(name=name).bytes()),
     "sdist-and-zip": lambda name: SdistBuilder(name=name, mangle=lambda _: both_kinds(name)),
     "sdist-cut": lambda name: SdistBuilder(name=name, mangle=lambda content: content[:-30]),
-    "sdist-not-packed": lambda name: SdistBuilder(name=name, mangle=lambda content: gzip.decompress(content)),
+    "sdist-not-packed": lambda name: SdistBuilder(name=name, mangle=gzip.decompress),
     "sdist-no-tar": lambda name: SdistBuilder(name=name, mangle_tar=lambda _: b"no tar"),
 }
 
@@ -78,7 +78,9 @@ FRAMING: dict[str, Callable[[list[ZipMember]], bytes]] = {
     "twice": lambda members: render_zip([*members, members[0]]),
     "unlisted": lambda members: render_zip([*members, ZipMember(name="hidden.py", content=b"x", listed=False)]),
     "absent": lambda members: render_zip([*members, ZipMember(name="ghost.py", content=b"x", present=False)]),
-    "other-local-name": lambda members: render_zip([*members, ZipMember(name="a.py", content=b"x", local_name=b"b.py")]),
+    "other-local-name": lambda members: render_zip(
+        [*members, ZipMember(name="a.py", content=b"x", local_name=b"b.py")]
+    ),
     "other-local-size": lambda members: render_zip([*members, ZipMember(name="a.py", content=b"x", local={"size": 9})]),
     "wrong-crc": lambda members: render_zip([replace(members[0], local={"crc": 1}, central={"crc": 1}), *members[1:]]),
     "not-utf-8": lambda members: render_zip([*members, ZipMember(name=b"\xff\xfe.py", content=b"x")]),
@@ -97,7 +99,9 @@ def test_framing(subject: Subject, frame: Callable[[list[ZipMember]], bytes]) ->
     """AR-03: a zip that two readers may read differently is refused."""
     name = subject.new_name()
     members = WheelBuilder(name=name).members()
-    assert "Invalid distribution file" in refused_text(subject, WheelBuilder(name=name, mangle=lambda _: frame(members)))
+    assert "Invalid distribution file" in refused_text(
+        subject, WheelBuilder(name=name, mangle=lambda _: frame(members))
+    )
 
 
 def _member(name: str, content: bytes = b"", **options: object) -> tuple[tarfile.TarInfo, bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from standards.subject import Subject
 
+from standards.subject import Subject
 from wheelyard.testing.builders import WheelBuilder
 
 STATEMENT = {"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://docs.example.org/publish/v1"}

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from standards.subject import TEXT_HTML, V1_JSON, Builder, Credentials, Subject, basic
 
 from plugins.live import running_server
+from standards.subject import TEXT_HTML, V1_JSON, Builder, Credentials, Subject, basic
 from wheelyard.testing.builders import WheelBuilder
 
 CHALLENGE = 'Basic realm="'

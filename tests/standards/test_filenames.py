@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from standards.subject import Subject
 
+from standards.subject import Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder, form_fields, multipart_body
 
 
@@ -29,7 +29,9 @@ def test_characters(subject: Subject, character: str) -> None:
     for filename in (f"{character}{wheel.file_name}", wheel.file_name.replace("-1.0-", f"-1.0{character}-")):
         form = form_fields(wheel.build(subject.folder), name=name)
         reply = subject.post(multipart_body(form, filename, wheel.bytes()))
-        assert reply.status == 400 or (filename.startswith(("/", "\\", "../", "..\\")) and reply.status == 200), filename
+        assert reply.status == 400 or (filename.startswith(("/", "\\", "../", "..\\")) and reply.status == 200), (
+            filename
+        )
         assert set(subject.listed(name)) <= {wheel.file_name}
 
 
@@ -55,7 +57,13 @@ def test_sdist_name(subject: Subject) -> None:
     assert subject.upload(SdistBuilder(name=subject.new_name())).check(200).body == b""
 
 
-OLD_SDISTS = ["{dashes}-1.0.tar.gz", "{upper}-1.0.tar.gz", "{dots}-1.0.tar.gz", "{escaped}-01.0.tar.gz", "{dashes}-1.0.zip"]
+OLD_SDISTS = [
+    "{dashes}-1.0.tar.gz",
+    "{upper}-1.0.tar.gz",
+    "{dots}-1.0.tar.gz",
+    "{escaped}-01.0.tar.gz",
+    "{dashes}-1.0.zip",
+]
 
 
 @pytest.mark.parametrize("pattern", OLD_SDISTS)
@@ -129,7 +137,7 @@ def test_no_wheel_name(subject: Subject, pattern: str) -> None:
 
 
 def test_variant_name(subject: Subject) -> None:
-    """VA-01, VA-03: the name of a wheel variant is refused in words, on purpose and not by accident."""
+    """VA-01: the name of a wheel variant is refused in words, on purpose and not by accident."""
     name = subject.new_name()
     filename = f"{name.replace('-', '_')}-1.0-py3-none-any-x86_64_v3.whl"
     text = rejected(subject, filename, WheelBuilder(name=name).bytes(), name=name, kind="bdist_wheel")

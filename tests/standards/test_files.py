@@ -6,8 +6,8 @@ import re
 from email.utils import parsedate_to_datetime
 
 import pytest
-from standards.subject import TEXT_HTML, V1_JSON, Builder, Reply, Subject
 
+from standards.subject import TEXT_HTML, V1_JSON, Builder, Reply, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 SMALL, LARGE = 300, 700_000  # one is answered from memory, the other from the disk
@@ -73,7 +73,16 @@ def test_out_of_range(subject: Subject, files: dict[str, tuple[str, bytes]], kin
     assert reply.header("content-range") == f"bytes */{len(content)}"
 
 
-ODD_RANGES = ["bytes=0-9,20-29", "bytes=9-0", "bytes=", "bytes=a-b", "lines=0-9", "bytes 0-9", "bytes=--5", "bytes=1-2-3"]
+ODD_RANGES = [
+    "bytes=0-9,20-29",
+    "bytes=9-0",
+    "bytes=",
+    "bytes=a-b",
+    "lines=0-9",
+    "bytes 0-9",
+    "bytes=--5",
+    "bytes=1-2-3",
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -218,7 +227,9 @@ def test_private(subject: Subject, accept: str) -> None:
     assert "no-store" in (refused.header("cache-control") or "")
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "gzip, deflate", "gzip;q=0", "identity", "br", "*;q=0", "gzip;q=0.5, identity"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "gzip, deflate", "gzip;q=0", "identity", "br", "*;q=0", "gzip;q=0.5, identity"]
+)
 def test_compressed(subject: Subject, encoding: str) -> None:
     """CACHE-04: a page is compressed only for who takes it, and says so."""
     name = subject.new_name()

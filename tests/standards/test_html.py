@@ -7,11 +7,11 @@ import re
 from html.parser import HTMLParser
 from urllib.parse import unquote, urljoin, urlsplit
 
-import html5lib
+import html5lib  # type: ignore[import-untyped]
 import pytest
 from pypi_simple import ProjectPage
-from standards.subject import TEXT_HTML, V1_HTML, Builder, Subject
 
+from standards.subject import TEXT_HTML, V1_HTML, Builder, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 HATCH = re.compile(r"<a [^>]+>([^<]+)</a>")

@@ -15,8 +15,8 @@ from urllib.parse import urljoin
 import pytest
 from packaging.version import Version
 from pypi_simple import IndexPage, ProjectPage
-from standards.subject import TEXT_HTML, V1_JSON, Builder, Subject
 
+from standards.subject import TEXT_HTML, V1_JSON, Builder, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 UPLOAD_TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z$")
@@ -75,7 +75,7 @@ def test_versions(subject: Subject, wheel: Builder) -> None:
 
 
 def test_files(subject: Subject, wheel: Builder) -> None:
-    """JSON-05: each file has a name, a URL and its SHA-256 in lower case."""
+    """JSON-05, SB-02: each file has a name, a URL and its SHA-256 in lower case."""
     for name, file in subject.listed(wheel.name).items():
         assert {"filename", "url", "hashes"} <= set(file)
         content = subject.get(urljoin(f"{subject.index_url}{wheel.name}/", file["url"])).check(200).body
@@ -182,7 +182,7 @@ def test_strict(subject: Subject, wheel: Builder, url: str) -> None:
     document = subject.get(url.format(name=wheel.name), accept=V1_JSON).json()
     for key, value in walk(document):
         assert not (isinstance(value, float) and not math.isfinite(value)), key
-        assert value is not None or key in {"provenance"}, key
+        assert value is not None or key == "provenance", key
 
 
 def test_no_rejected_keys(subject: Subject, wheel: Builder) -> None:

@@ -8,8 +8,8 @@ import zipfile
 from email.parser import BytesParser
 
 import pytest
-from standards.subject import Builder, Subject
 
+from standards.subject import Builder, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 ODD = (
@@ -95,7 +95,9 @@ def test_headers(subject: Subject, wheel: Builder) -> None:
     assert reply.header("etag")
     assert "immutable" in (reply.header("cache-control") or "")
     for credentials in (None, subject.reader, ("nobody", "wrong")):
-        statuses = {subject.ask("GET", file_url + suffix, credentials=credentials).status for suffix in ("", ".metadata")}
+        statuses = {
+            subject.ask("GET", file_url + suffix, credentials=credentials).status for suffix in ("", ".metadata")
+        }
         assert len(statuses) == 1
 
 

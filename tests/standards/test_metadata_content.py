@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from standards.subject import Subject
 
+from standards.subject import Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from standards.subject import TEXT_HTML, V1_HTML, V1_JSON, Reply, Subject
 
+from standards.subject import TEXT_HTML, V1_HTML, V1_JSON, Reply, Subject
 from wheelyard.testing.builders import SdistBuilder
 
 LATEST_JSON = "application/vnd.pypi.simple.latest+json"
@@ -134,7 +134,19 @@ def test_distinct_etags(subject: Subject, project: str) -> None:
 
 @pytest.mark.parametrize(
     "accept",
-    [";;;", "text", ",", "/", "*/json", "q=1", "text/html;q=", "text/html;q=nan", "a" * 20_000, "text/html," * 2000, "\xff\xfe"],
+    [
+        ";;;",
+        "text",
+        ",",
+        "/",
+        "*/json",
+        "q=1",
+        "text/html;q=",
+        "text/html;q=nan",
+        "a" * 20_000,
+        "text/html," * 2000,
+        "\xff\xfe",
+    ],
     ids=["semicolons", "no-slash", "comma", "slash", "half", "quality", "no-q", "nan", "long", "many", "bytes"],
 )
 def test_malformed(subject: Subject, project: str, accept: str) -> None:

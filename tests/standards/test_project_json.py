@@ -6,8 +6,8 @@ import hashlib
 from datetime import datetime
 
 import pytest
-from standards.subject import Builder, Reply, Subject
 
+from standards.subject import Builder, Reply, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 INFO = {
@@ -61,7 +61,9 @@ def test_other_spelling(subject: Subject, wheel: Builder) -> None:
     assert reply.location == f"{subject.root}pypi/{wheel.name}/json"
 
 
-@pytest.mark.parametrize("path", ["{other}/json", "{name}/9.9/json", "{name}/one/json", "-a/json", "{name}", "{name}/1.0"])
+@pytest.mark.parametrize(
+    "path", ["{other}/json", "{name}/9.9/json", "{name}/one/json", "-a/json", "{name}", "{name}/1.0"]
+)
 def test_unknown(subject: Subject, wheel: Builder, path: str) -> None:
     """PJ-01: an unknown project or release is 404 as JSON."""
     reply = ask(subject, path.format(name=wheel.name, other=subject.new_name("no"))).check(404)

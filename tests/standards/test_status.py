@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from standards.subject import TEXT_HTML, V1_JSON, Subject
 
+from standards.subject import TEXT_HTML, V1_JSON, Subject
 from wheelyard.testing.builders import WheelBuilder
 
 

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 import pytest
-from standards.subject import Reply, Subject
 
+from standards.subject import Reply, Subject
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder, form_fields, multipart_body
 
 
@@ -173,9 +173,7 @@ def test_metadata_version(subject: Subject, version: str) -> None:
 @pytest.mark.parametrize("version", [None, "", "2.0", "3.0", "1.3", "two", "2"])
 def test_wrong_metadata_version(subject: Subject, version: str | None) -> None:
     """UF-07: what is no version of the core metadata is refused, 2.0 too."""
-    problem_names(
-        subject.refused(WheelBuilder(name=subject.new_name()), metadata_version=version), "metadata_version"
-    )
+    problem_names(subject.refused(WheelBuilder(name=subject.new_name()), metadata_version=version), "metadata_version")
 
 
 SINGLE = [

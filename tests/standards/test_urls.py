@@ -5,8 +5,8 @@ import socket
 from urllib.parse import urljoin, urlsplit
 
 import pytest
-from standards.subject import TEXT_HTML, V1_HTML, V1_JSON, Subject, basic
 
+from standards.subject import TEXT_HTML, V1_HTML, V1_JSON, Subject, basic
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 
@@ -147,7 +147,7 @@ LOCAL_NAMES = [
 
 @pytest.mark.parametrize(("version", "encoded", "raw"), LOCAL_NAMES, ids=[case[0] for case in LOCAL_NAMES])
 def test_special_characters(subject: Subject, version: str, encoded: str, raw: str) -> None:
-    """URL-10, URL-11: `+` and `!` in file names are reachable in both spellings, and the URL ends in the name."""
+    """URL-10, URL-11, SB-01: `+` and `!` in file names are reachable in both spellings, and the URL ends in the name."""
     name = subject.new_name()
     wheel = subject.publish(WheelBuilder(name=name, version=version))
     assert list(subject.listed(name)) == [wheel.file_name]
@@ -155,7 +155,11 @@ def test_special_characters(subject: Subject, version: str, encoded: str, raw: s
     connection_path = urlsplit(url).path.rpartition("/")[2]
     assert connection_path.replace("%2B", "+").replace("%21", "!") == wheel.file_name
     folder = url.rpartition("/")[0]
-    for spelling in (wheel.file_name, wheel.file_name.replace(raw, encoded), wheel.file_name.replace(raw, encoded.lower())):
+    for spelling in (
+        wheel.file_name,
+        wheel.file_name.replace(raw, encoded),
+        wheel.file_name.replace(raw, encoded.lower()),
+    ):
         for suffix in ("", ".metadata"):
             reply = subject.get(f"{folder}/{spelling}{suffix}").check(200)
             assert reply.body == (wheel.metadata_bytes() if suffix else wheel.bytes())
@@ -288,7 +292,11 @@ def test_list_is_what_is_served(subject: Subject, project: str) -> None:
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS", "FOO"])
 def test_other_methods(subject: Subject, project: str, method: str) -> None:
     """URL-14: what is no reading of a page is refused with the methods it takes (RFC 9110 section 15.5.6)."""
-    for url in (subject.index_url, f"{subject.index_url}{project}/", subject.file_url(project, wheel_of(subject, project))):
+    for url in (
+        subject.index_url,
+        f"{subject.index_url}{project}/",
+        subject.file_url(project, wheel_of(subject, project)),
+    ):
         reply = subject.ask(method, url)
         assert reply.status in {400, 405, 501}
         if reply.status == 405:

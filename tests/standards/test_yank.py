@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from standards.subject import Subject
-
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder
 
 

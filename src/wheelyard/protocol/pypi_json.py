@@ -131,10 +131,9 @@ def _info_of_metadata(metadata: CoreMetadata | None) -> dict[str, Any]:
 
 def _file(file: DistFile, file_url: FileUrl) -> dict[str, Any]:
     package_type, python_version = _kind(file.filename)
-    digests = {name: file.hashes[name] for name in ("md5", "sha256") if name in file.hashes}
-    blake2 = file.private.get("_blake2b_256")
-    if isinstance(blake2, str):
-        digests["blake2b_256"] = blake2
+    # Of our own files only SHA-256 is on the page; the record keeps the others beside it.
+    known = {"md5": file.private.get("_md5"), "blake2b_256": file.private.get("_blake2b_256"), **file.hashes}
+    digests = {name: known[name] for name in ("md5", "sha256", "blake2b_256") if isinstance(known.get(name), str)}
     time = file.upload_time
     row: dict[str, Any] = {
         "filename": file.filename,
