@@ -12,7 +12,7 @@ import pytest
 from wheelyard.storage import interface
 from wheelyard.storage.interface import Backend, BackendContext, Changes, PutOutcome, Record, StoredFile, Traits
 from wheelyard.storage.plugins import BackendPlugin, installed_backends, load_backend
-from wheelyard.testing.conformance import BackendSuite
+from wheelyard.testing.conformance_parts import SuiteParts
 
 DOCS = Path(__file__).parents[2] / "docs"
 REFERENCE = DOCS / "reference/backends.md"
@@ -96,7 +96,7 @@ def test_every_option_is_documented(name: str) -> None:
 def test_the_guide_names_what_authors_need() -> None:
     """The methods that have no default, the knobs of the suite, the outcomes and the errors are in the guide."""
     guide = (DOCS / "guides/write-a-backend.md").read_text()
-    knobs = [name for name in vars(BackendSuite).get("__annotations__", {}) if not name.startswith("_")]
+    knobs = [name for name in vars(SuiteParts).get("__annotations__", {}) if not name.startswith("_")]
     assert len(knobs) == 3
     for word in (*Backend.__abstractmethods__ - {"traits"}, *knobs, "second_backend", "leftovers", "KeyNotFound",
                  "Conflict", "RecordDamaged", *PutOutcome.__members__):  # fmt: skip
