@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from wheelyard.model import ByteRange as ByteRange  # noqa: PLC0414 - a noun of the wire too; offered here with the rest
 from wheelyard.model import Key, Revision, Sha256Hex
+from wheelyard.storage.findings import Finding
 from wheelyard.storage.locks import KeyedLocks
 
 if TYPE_CHECKING:
@@ -143,6 +144,20 @@ class Backend(ABC):
 
     async def stop(self) -> None:  # noqa: B027  as start
         """Close what `start` opened. Called once, after everything else."""
+
+    async def examine(self, *, repair: bool = False) -> tuple[Finding, ...]:
+        """
+        Look for trouble in what the store keeps for itself (journals, leftovers of killed processes), not in what it stores.
+
+        May be called before `start`, which clears some of it away; changes nothing unless told to.
+
+        Args:
+            repair: Whether what can be repaired is.
+        Raises:
+            StorageUnavailable: The store could not be asked; nothing is known.
+        """
+        del repair
+        return ()
 
     # -- records ---------------------------------------------------------------------------------------------------
 

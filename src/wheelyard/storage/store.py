@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -21,6 +21,7 @@ from anyio import to_thread
 
 from wheelyard.errors import RecordDamaged, StorageError, StorageUnavailable, Unsupported, WheelyardError
 from wheelyard.model import Key, Revision
+from wheelyard.storage.findings import Finding
 from wheelyard.storage.interface import (
     Absent,
     Backend,
@@ -140,6 +141,16 @@ class Store(Backend):
             await to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
         with self._call("stop"):
             await self._backend.stop()
+
+    async def examine(self, *, repair: bool = False) -> tuple[Finding, ...]:
+        """
+        Look for trouble in what the backend keeps for itself; each finding names this store's index.
+
+        Raises:
+            StorageError: Nothing is known.
+        """
+        with self._call("examine"):
+            return tuple(replace(found, index=self.name) for found in await self._backend.examine(repair=repair))
 
     # -- records ---------------------------------------------------------------------------------------------------
 

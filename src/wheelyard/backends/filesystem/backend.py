@@ -32,6 +32,7 @@ from typing import Final
 
 from anyio import to_thread
 
+from wheelyard.backends.filesystem.examine import examine
 from wheelyard.backends.filesystem.folders import Folders, check_regular
 from wheelyard.backends.filesystem.journal import Journal, Told, parse_cursor
 from wheelyard.backends.filesystem.listing import list_files, list_records
@@ -39,6 +40,7 @@ from wheelyard.backends.filesystem.locks import FileLocks
 from wheelyard.backends.filesystem.workplace import Workplace
 from wheelyard.errors import Conflict, KeyNotFound, RecordDamaged
 from wheelyard.model import Key, Revision, Sha256Hex
+from wheelyard.storage.findings import Finding
 from wheelyard.storage.interface import (
     ABSENT,
     Absent,
@@ -112,6 +114,10 @@ class FileSystemBackend(Backend):
     async def stop(self) -> None:
         """Remove this process's temporary files."""
         await to_thread.run_sync(self._workplace.close)
+
+    async def examine(self, *, repair: bool = False) -> tuple[Finding, ...]:
+        """Look at `.wheelyard`: the journal, and what killed processes left."""
+        return await to_thread.run_sync(lambda: examine(self._workplace.folder, repair=repair))
 
     # -- records ---------------------------------------------------------------------------------------------------
 
