@@ -25,7 +25,7 @@ WRITE_SECRET = "write-8b27de"
 START_SECONDS = 60.0  # a machine that runs other tests at the same moment starts slowly
 STOP_SECONDS = 30.0
 _TRIES = 3  # the free port found may be taken before the server binds it
-_SERVER_FIXTURES = {"start_server", "live_server", "shared_server"}
+_SERVER_FIXTURES = {"http_server", "start_server", "live_server", "shared_server"}
 
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 
