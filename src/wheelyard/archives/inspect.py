@@ -53,8 +53,23 @@ def inspect(path: Path, parsed: ParsedFilename, *, limits: ArchiveLimits = DEFAU
         OSError: The file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
-        budget = Budget(limits, archive_bytes=os.fstat(file.fileno()).st_size)
-        contents = _read(file, parsed, budget)
+        return inspect_open(file, parsed, size=os.fstat(file.fileno()).st_size, limits=limits)
+
+
+def inspect_open(file: BinaryIO, parsed: ParsedFilename, *, size: int, limits: ArchiveLimits = DEFAULT) -> Inspection:
+    """
+    Do what `inspect` does with a file that is open already.
+
+    Args:
+        file: Seekable, at its start; the caller closes it.
+        parsed: What the name it was sent under says.
+        size: Its bytes.
+        limits: Bounds.
+    Raises:
+        ArchiveError: As `inspect`.
+        OSError: As `inspect`.
+    """
+    contents = _read(file, parsed, Budget(limits, archive_bytes=size))
     try:
         core = parse_core_metadata(contents.metadata)
     except InvalidDocument as error:

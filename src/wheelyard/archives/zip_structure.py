@@ -116,8 +116,8 @@ class Source:
             OSError: It cannot be read.
         """
         self._file = file
-        self.size = os.fstat(file.fileno()).st_size
-        self._content = os.pread(file.fileno(), self.size, 0) if self.size <= _IN_MEMORY_BYTES else None
+        self.size = file.seek(0, os.SEEK_END)
+        self._content = _read_at(file, 0, self.size) if self.size <= _IN_MEMORY_BYTES else None
 
     def read(self, start: int, size: int) -> bytes:
         """
@@ -130,10 +130,18 @@ class Source:
         if self._content is not None:
             piece = self._content[start : start + size]
         else:
-            piece = os.pread(self._file.fileno(), size, start)
+            piece = _read_at(self._file, start, size)
         if len(piece) != size:
             raise ArchiveError("the archive ends in the middle of a member")
         return piece
+
+
+def _read_at(file: BinaryIO, start: int, size: int) -> bytes:
+    """Read from a place, and leave the file at its start for whoever reads it in order."""
+    file.seek(start)
+    piece = file.read(size)
+    file.seek(0)
+    return piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,7 +464,7 @@ def ends_as_zip(file: BinaryIO, size: int) -> bool:
         OSError: The file cannot be read.
     """
     tail_size = min(size, _END.size + _LARGEST_COMMENT)
-    tail = os.pread(file.fileno(), tail_size, size - tail_size)
+    tail = _read_at(file, size - tail_size, tail_size)
     found = tail.rfind(_END_SIGNATURE)
     while found >= 0:
         if len(tail) - found >= _END.size and _END.unpack_from(tail, found)[-1] == len(tail) - found - _END.size:

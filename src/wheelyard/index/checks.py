@@ -18,7 +18,7 @@ from hashlib import sha256
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from wheelyard.archives.inspect import Inspection, inspect
+from wheelyard.archives.inspect import Inspection, inspect_open
 from wheelyard.archives.limits import DEFAULT, ArchiveLimits
 from wheelyard.errors import (
     ArchiveError,
@@ -294,7 +294,10 @@ def check_archive(upload: Upload, context: CheckContext) -> None:
     if context.parsed is None:
         return
     try:
-        context.inspection = inspect(upload.spool.path, context.parsed, limits=context.limits.archive)
+        with upload.spool.open() as file:
+            context.inspection = inspect_open(
+                file, context.parsed, size=upload.spool.size, limits=context.limits.archive
+            )
     except ArchiveError as error:
         text = f"Invalid distribution file '{shown(upload.filename)}': {error.message}"
         raise _failed(error.part, error.code, text) from error

@@ -8,8 +8,8 @@ same kind of swap. What is decided is decided by pure functions in `records`; th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -18,17 +18,15 @@ import structlog
 from anyio import to_thread
 
 from wheelyard.errors import (
-    Conflict,
     DistFileNotFound,
     InvalidDocument,
     KeyNotFound,
     MetadataNotFound,
     ProjectNotFound,
     RecordDamaged,
-    StorageError,
 )
 from wheelyard.index import records
-from wheelyard.index.checks import CheckedUpload, PublishLimits, new_file, prepare
+from wheelyard.index.checks import PublishLimits, new_file, prepare
 from wheelyard.index.interface import (
     Body,
     Change,
@@ -43,7 +41,7 @@ from wheelyard.index.interface import (
 from wheelyard.index.parsed_pages import ParsedPages
 from wheelyard.model import DistFile, Filename, Key, NormalizedName, ProjectList, ProjectPage, Revision
 from wheelyard.protocol.record import parse_record, render_record
-from wheelyard.storage.interface import ABSENT, Absent, PutOutcome
+from wheelyard.storage.interface import ABSENT, Absent, Plan, Record
 from wheelyard.storage.spool import Spool
 from wheelyard.storage.store import Store
 
@@ -56,7 +54,6 @@ RECORD_NAME = "index.json"
 METADATA_SUFFIX = ".metadata"
 METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
 SYNC_FIRST_FROM_BYTES = 1024 * 1024  # a smaller file is durable sooner than the lock is passed on
-SWAP_ATTEMPTS = 20  # other writers of one record that we outwait before we report a conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +70,24 @@ class Adopted:
     file: DistFile
     spool: Spool
     metadata: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """
+    What becomes of a project.
+
+    Attributes:
+        page: Its page afterwards.
+        puts: Files put before the page lists them.
+        removes: Files removed when no page lists them any more.
+        is_end: Whether the project itself goes.
+    """
+
+    page: ProjectPage
+    puts: Mapping[Key, Spool | bytes] = field(default_factory=dict)
+    removes: tuple[Key, ...] = ()
+    is_end: bool = False
 
 
 def record_key(project: NormalizedName) -> Key:
@@ -176,25 +191,35 @@ class HostedIndex(Index):
         checked = await to_thread.run_sync(lambda: prepare(upload, limits=self._limits))
         project = checked.parsed.name
         file = new_file(checked, upload, now=self._clock())
-        with anyio.CancelScope(shield=True):  # a client that leaves must not stop a publish half-way
-            if upload.spool.size > SYNC_FIRST_FROM_BYTES:
-                await to_thread.run_sync(upload.spool.sync)  # seconds for a large file: not while others wait
-            async with self.store.exclusive(record_key(project)):
-                published = await self._publish_locked(project, file, upload.spool, checked)
-        return published
+        known: list[DistFile] = []
+
+        def add(page: ProjectPage) -> Planned | None:
+            known[:] = filter(None, [records.decide_publish(page, file)])
+            if known:
+                return None
+            puts: dict[Key, Spool | bytes] = {
+                file_key(project, file.filename): upload.spool,
+                metadata_key(project, file.filename): checked.inspection.metadata,
+            }
+            return Planned(page=records.with_files(page, [file]), puts=puts)
+
+        if upload.spool.size > SYNC_FIRST_FROM_BYTES:
+            await to_thread.run_sync(upload.spool.sync)  # seconds for a large file: not while others wait
+        await self._transact(project, add)
+        if known:
+            return Published(PublishOutcome.UNCHANGED, project, known[0], checked.warnings)
+        return Published(PublishOutcome.CREATED, project, file, checked.warnings)
 
     async def change(self, project: NormalizedName, change: Change) -> ProjectPage:
         """Yank, set a status, or delete; the swap of the record is the change."""
-        key = record_key(project)
-        with anyio.CancelScope(shield=True):
-            async with self.store.exclusive(key):
-                before, revision = await self._read(project)
-                after, removed = records.decide(before, change, now=self._clock())
-                whole = isinstance(change, Delete) and records.is_whole_project(change)
-                await self.store.write({key: None if whole else render_record(after)}, {key: revision})
-                for filename in removed:
-                    await self._discard(file_key(project, filename), metadata_key(project, filename))
-        return after
+        whole = isinstance(change, Delete) and records.is_whole_project(change)
+
+        def changed(page: ProjectPage) -> Planned:
+            after, removed = records.decide(page, change, now=self._clock())
+            keys = (make(project, name) for name in removed for make in (file_key, metadata_key))
+            return Planned(page=after, removes=tuple(keys), is_end=whole)
+
+        return await self._transact(project, changed, must_exist=True)
 
     async def adopt(self, project: NormalizedName, files: Sequence[Adopted]) -> int:
         """
@@ -205,85 +230,63 @@ class HostedIndex(Index):
         Raises:
             StorageError: Nothing was listed; the call may be repeated.
         """
-        key = record_key(project)
-        async with self.store.exclusive(key):
-            page, revision = await self._read_or_new(project)
-            new = [adopted for adopted in files if page.find(adopted.file.filename) is None]
+        new: list[Adopted] = []
+
+        def add(page: ProjectPage) -> Planned | None:
+            new[:] = [adopted for adopted in files if page.find(adopted.file.filename) is None]
+            if not new:
+                return None
+            puts: dict[Key, Spool | bytes] = {}
             for adopted in new:
-                await self._put_fresh(file_key(project, adopted.file.filename), adopted.spool)
+                puts[file_key(project, adopted.file.filename)] = adopted.spool
                 if adopted.metadata is not None:
-                    await self._put_bytes_fresh(metadata_key(project, adopted.file.filename), adopted.metadata)
-            if new:
-                after = records.with_files(page, [adopted.file for adopted in new])
-                await self.store.write({key: render_record(after)}, {key: revision})
+                    puts[metadata_key(project, adopted.file.filename)] = adopted.metadata
+            return Planned(page=records.with_files(page, [adopted.file for adopted in new]), puts=puts)
+
+        await self._transact(project, add)
         return len(new)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    async def _publish_locked(
-        self, project: NormalizedName, file: DistFile, spool: Spool, checked: CheckedUpload
-    ) -> Published:
-        """Publish while nobody else publishes to this project."""
-        page, _ = await self._read_or_new(project)
-        known = records.decide_publish(page, file)
-        if known is not None:
-            return Published(PublishOutcome.UNCHANGED, project, known, checked.warnings)
-        created: list[Key] = []
-        try:
-            key = file_key(project, file.filename)
-            created.append(key)
-            await self._put_fresh(key, spool)
-            key = metadata_key(project, file.filename)
-            created.append(key)
-            await self._put_bytes_fresh(key, checked.inspection.metadata)
-            await self._swap_in(project, file)
-        except BaseException:
-            await self._discard_unlisted(project, file, created)
-            raise
-        return Published(PublishOutcome.CREATED, project, file, checked.warnings)
+    async def _transact(
+        self, project: NormalizedName, plan: Callable[[ProjectPage], Planned | None], *, must_exist: bool = False
+    ) -> ProjectPage:
+        """
+        Let `plan` change the page of a project, and carry it out as one unit.
 
-    async def _swap_in(self, project: NormalizedName, file: DistFile) -> None:
-        """Add one file to the record; retried when somebody without our lock (another kind of writer) was faster."""
+        Args:
+            project: Whose page.
+            plan: Gets the page (an empty one of a project that is not here yet); runs in a thread, perhaps more than once.
+            must_exist: Whether a project that is not here is an error.
+        Returns:
+            The page as it is afterwards.
+        """
         key = record_key(project)
-        for attempt in range(SWAP_ATTEMPTS):
-            page, revision = await self._read_or_new(project)
-            if records.decide_publish(page, file) is not None:
-                return
-            try:
-                await self.store.write({key: render_record(records.with_files(page, [file]))}, {key: revision})
-            except Conflict:
-                await anyio.sleep(0.01 * attempt)
-                continue
-            return
-        raise Conflict(key, store=self.name)
+        remembered = self._parsed.newest(project)
+        after = ProjectPage(name=project)
 
-    async def _put_fresh(self, key: Key, spool: Spool) -> None:
-        """Put a file that no record lists; other bytes under its name are a leftover of a killed publish."""
-        if await self.store.put(key, spool) is PutOutcome.CONFLICT:
-            await self.store.delete(key)
-            if await self.store.put(key, spool) is PutOutcome.CONFLICT:
-                raise Conflict(key, store=self.name)
+        def decide(record: Record | None) -> Plan | None:
+            nonlocal after
+            if record is None and must_exist:
+                raise ProjectNotFound(project)
+            if record is None:
+                after = ProjectPage(name=project)
+            elif remembered is not None and remembered[0] == record.revision:
+                after = remembered[1]
+            else:
+                after = self._parse(project, record)
+            planned = plan(after)
+            if planned is None:
+                return None
+            after = planned.page
+            content = None if planned.is_end else render_record(after)
+            return Plan(content=content, puts=planned.puts, removes=planned.removes)
 
-    async def _put_bytes_fresh(self, key: Key, content: bytes) -> None:
-        if await self.store.put_bytes(key, content) is PutOutcome.CONFLICT:
-            await self.store.delete(key)
-            await self.store.put_bytes(key, content)
-
-    async def _discard_unlisted(self, project: NormalizedName, file: DistFile, keys: Sequence[Key]) -> None:
-        """Remove what a failed publish wrote, unless the record does list the file after all."""
-        try:
-            page, _ = await self._read_or_new(project)
-        except StorageError:
-            return  # nothing is known; `doctor` will find the orphan
-        if page.find(file.filename) is None:
-            await self._discard(*keys)
-
-    async def _discard(self, *keys: Key) -> None:
-        for key in keys:
-            try:
-                await self.store.delete(key)
-            except StorageError as error:
-                _log.warning("left-behind", index=self.name, key=key, error=str(error))
+        with anyio.CancelScope(shield=True):  # a client that leaves must not stop a publish half-way
+            revision = await self.store.transact(key, decide)
+        if revision is not None and revision is not ABSENT:
+            self._parsed.put(project, revision, after)
+        return after
 
     async def _read(self, project: NormalizedName) -> tuple[ProjectPage, Revision]:
         """Read and parse the record, or take the parsed one when its revision still holds."""
@@ -297,20 +300,25 @@ class HostedIndex(Index):
             record = await self.store.read(key)
         except KeyNotFound:
             raise ProjectNotFound(project) from None
+        page = self._parse(project, record)
+        self._parsed.put(project, record.revision, page)
+        return page, record.revision
+
+    def _parse(self, project: NormalizedName, record: Record) -> ProjectPage:
+        """
+        Parse the record of a project.
+
+        Raises:
+            RecordDamaged: It cannot be read, or it is another project's.
+        """
+        key = record_key(project)
         try:
             page = parse_record(record.content)
         except InvalidDocument as error:
             raise RecordDamaged(key, error.message, store=self.name) from error
         if page.name != project:
             raise RecordDamaged(key, f"it is the record of project '{page.name}'", store=self.name)
-        self._parsed.put(project, record.revision, page)
-        return page, record.revision
-
-    async def _read_or_new(self, project: NormalizedName) -> tuple[ProjectPage, Revision | Absent]:
-        try:
-            return await self._read(project)
-        except ProjectNotFound:
-            return ProjectPage(name=project), ABSENT
+        return page
 
     async def _listed(self, project: NormalizedName, filename: Filename) -> DistFile:
         page = await self.page(project)

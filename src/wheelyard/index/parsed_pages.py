@@ -30,6 +30,10 @@ class ParsedPages:
         self._pages.move_to_end(project)
         return known[1]
 
+    def newest(self, project: NormalizedName) -> tuple[Revision, ProjectPage] | None:
+        """Return the last page seen of a project with its revision, right or not; None when none is remembered."""
+        return self._pages.get(project)
+
     def put(self, project: NormalizedName, revision: Revision, page: ProjectPage) -> None:
         """Remember a page and forget the least recently used ones beyond the limit."""
         before = self._pages.pop(project, None)

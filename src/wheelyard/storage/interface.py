@@ -11,10 +11,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from wheelyard.model import ByteRange as ByteRange  # noqa: PLC0414 - a noun of the wire too; offered here with the rest
@@ -100,6 +101,31 @@ class Changes:
     keys: frozenset[Key]
     cursor: str
     complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """
+    What a transaction makes of a record and of the files that belong to it.
+
+    Attributes:
+        content: The new record; None removes it.
+        puts: Files put before the swap. No record lists them yet, so other bytes found under their keys are what a
+            killed publish left, and are replaced.
+        removes: Files removed after the swap.
+    """
+
+    content: bytes | None
+    puts: Mapping[Key, Spool | bytes] = field(default_factory=lambda: MappingProxyType({}))
+    removes: tuple[Key, ...] = ()
+
+
+Decide = Callable[[Record | None], Plan | None]
+"""
+Decides what becomes of a record: gets it, or None when there is none; answers None to leave everything as it is.
+
+Runs in a thread, may run again when the record moved, and may raise: then nothing is written.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +258,26 @@ class Backend(ABC):
             StorageUnavailable: Somebody held it for too long.
         """
         return self.__dict__.setdefault("_exclusive", KeyedLocks()).hold(key)  # type: ignore[no-any-return]
+
+    async def transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
+        """
+        Put files, swap a record and remove files as one unit: files first, the record last, removals after it.
+
+        This default is made of the other methods. A backend that can do it in fewer steps should; whoever dies on the
+        way leaves files that no record lists, never a record that lists what is not there.
+
+        Args:
+            key: The record.
+            decide: Plans it; other publishers of this record are held off meanwhile.
+        Returns:
+            The new revision, ABSENT for a removed record; None when nothing was planned.
+        Raises:
+            Conflict: Others who do not hold off kept moving the record; nothing is listed.
+            Exception: As `decide` raises it; nothing was written.
+        """
+        from wheelyard.storage.transactions import transact_by_steps  # noqa: PLC0415  it is written with this module's words
+
+        return await transact_by_steps(self, key, decide)
 
     # -- files -----------------------------------------------------------------------------------------------------
 

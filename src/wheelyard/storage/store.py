@@ -27,7 +27,9 @@ from wheelyard.storage.interface import (
     Backend,
     ByteRange,
     Changes,
+    Decide,
     Location,
+    Plan,
     PutOutcome,
     Record,
     StoredFile,
@@ -71,8 +73,11 @@ class StoreSpool(Spool):
             StorageError: The file cannot be made.
         """
         self._store = store
-        with wrapped(store):
-            super().__init__(folder)
+        super().__init__(folder)
+
+    def _to_disk(self) -> None:
+        with wrapped(self._store):
+            super()._to_disk()
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """
@@ -241,6 +246,28 @@ class Store(Backend):
         """
         return self._exclusive(check_record_key(key))
 
+    async def transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
+        """
+        Put files, swap a record and remove files as one unit.
+
+        Raises:
+            InvalidKey: The plan names what is no key of a record or of a file.
+            Conflict: Others kept moving the record; nothing is listed.
+            StorageError: Nothing is listed, unless the disk itself failed in the act.
+            Exception: As `decide` raises it; nothing was written.
+        """
+        check_record_key(key)
+
+        def checked(record: Record | None) -> Plan | None:
+            plan = decide(record)
+            if plan is not None:
+                for each in (*plan.puts, *plan.removes):
+                    check_file_key(each)
+            return plan
+
+        with self._call("transact", key):
+            return await self._backend.transact(key, checked)
+
     # -- files -----------------------------------------------------------------------------------------------------
 
     async def spool(self) -> Spool:
@@ -250,7 +277,10 @@ class Store(Backend):
         Raises:
             StorageError: The disk did not take it.
         """
-        return await to_thread.run_sync(lambda: StoreSpool(self._spool_folder(), self.name))
+        folder = self._backend.traits.spool_folder or self._own_spool_folder
+        if folder is None:
+            folder = await to_thread.run_sync(self._spool_folder)
+        return StoreSpool(folder, self.name)
 
     async def put(self, key: Key, spool: Spool) -> PutOutcome:
         """

@@ -23,7 +23,7 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from io import FileIO
@@ -37,8 +37,9 @@ from wheelyard.backends.filesystem.folders import Folders, check_regular
 from wheelyard.backends.filesystem.journal import Journal, Told, parse_cursor
 from wheelyard.backends.filesystem.listing import list_files, list_records
 from wheelyard.backends.filesystem.locks import FileLocks
+from wheelyard.backends.filesystem.syncs import PendingSyncs
 from wheelyard.backends.filesystem.workplace import Workplace
-from wheelyard.errors import Conflict, KeyNotFound, RecordDamaged
+from wheelyard.errors import Conflict, KeyNotFound, RecordDamaged, StorageError
 from wheelyard.model import Key, Revision, Sha256Hex
 from wheelyard.storage.findings import Finding
 from wheelyard.storage.interface import (
@@ -47,7 +48,9 @@ from wheelyard.storage.interface import (
     Backend,
     ByteRange,
     Changes,
+    Decide,
     LocalPath,
+    Plan,
     PutOutcome,
     Record,
     StoredFile,
@@ -59,6 +62,7 @@ _SHARDS: Final = 64  # lock files of each kind
 _LOCK_TIMEOUT_S: Final = 30.0  # a swap takes milliseconds; who waits that long waits for a stopped process
 _EXCLUSIVE_TIMEOUT_S: Final = 10 * 60.0  # a publish of a very large file over a slow disk
 _COARSE_CLOCK_NS: Final = 2_000_000_000  # file systems that keep seconds keep even ones at worst
+_TRANSACT_ATTEMPTS: Final = 20  # other writers of one record that are outwaited before a conflict is reported
 _PLACE_ATTEMPTS: Final = 50  # times that others may remove our new, still empty folder under us
 
 # What `link` answers where a link cannot be made, although a copy could.
@@ -231,6 +235,93 @@ class FileSystemBackend(Backend):
             yield file
         await to_thread.run_sync(self._folders.check_there)
 
+    # -- transactions ----------------------------------------------------------------------------------------------
+
+    async def transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
+        """Do the whole in one visit to a thread, with two rounds of syncs."""
+        return await self._publish_locks.run(key, partial(self._transact, key, decide))
+
+    def _transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
+        """Transact; the caller holds the publish lock of the record."""
+        for _ in range(_TRANSACT_ATTEMPTS):
+            record = self._read_or_none(key)
+            plan = decide(record)
+            if plan is None:
+                return None
+            try:
+                revision = self._carried_out(key, record, plan)
+            except Conflict:  # by a writer who does not hold off
+                continue
+            for each in plan.removes:
+                with suppress(OSError, StorageError):  # what stays is an orphan, which harms nobody
+                    self._delete(each)
+            return revision
+        raise Conflict(key)
+
+    def _carried_out(self, key: Key, record: Record | None, plan: Plan) -> Revision | Absent:
+        """
+        Put the files, then swap the record.
+
+        The files are given their names before their bytes are synced: no record lists them yet, so a power loss leaves
+        what the next publish replaces. Files, folder and the record's new bytes are then synced at the same time, which
+        a journalling disk does in one go, and only then the record is renamed into place and the folder synced again.
+        """
+        expected = ABSENT if record is None else record.revision
+        put: list[Key] = []
+        pending = PendingSyncs(enabled=self._folders.fsync)
+        try:
+            with pending:
+                for file_key, content in plan.puts.items():
+                    put.append(file_key)
+                    self._put_unlisted(file_key, content, pending)
+                with self._record_locks.held_here(key):
+                    return self._swap(key, plan.content, expected, pending)
+        except Conflict:
+            raise
+        except BaseException:
+            self._take_back(key, expected, put)
+            raise
+
+    def _put_unlisted(self, key: Key, content: Spool | bytes, pending: PendingSyncs) -> None:
+        """Give a file that no record lists its name; what is in its place is a leftover, unless it is the same."""
+        small = content.memory if isinstance(content, Spool) else content
+        if small is not None:
+            place = partial(_written, small, self._workplace.file_mode)
+        elif isinstance(content, Spool):
+            os.chmod(content.path, self._workplace.file_mode)  # noqa: PTH101  as in `_put`
+            place = partial(_link, content.path)
+        for _ in range(_PLACE_ATTEMPTS):
+            with self._folders.entered(key, create=True) as (folder, name):
+                try:
+                    place(folder, name)
+                    pending.add(folder, name)
+                except FileExistsError:
+                    os.unlink(name, dir_fd=folder)
+                    continue
+                except FileNotFoundError:
+                    continue  # others removed the folder, still empty
+                except OSError as error:
+                    if error.errno in _NO_LINK and isinstance(content, Spool):
+                        place = partial(_copied_into, content, self._workplace.file_mode)
+                        continue
+                    raise
+                return
+        raise Conflict(key)
+
+    def _take_back(self, key: Key, expected: Revision | Absent, put: Sequence[Key]) -> None:
+        """Remove what a failed transaction put, if the record certainly did not move: then nobody lists it."""
+        with suppress(OSError, StorageError):
+            current = self._current(key)
+            if (ABSENT if current is None else _revision(current)) == expected:
+                for each in put:
+                    self._delete(each)
+
+    def _read_or_none(self, key: Key) -> Record | None:
+        try:
+            return self._read(key)
+        except KeyNotFound:
+            return None
+
     # -- records, in a thread --------------------------------------------------------------------------------------
 
     def _read(self, key: Key) -> Record:
@@ -244,8 +335,10 @@ class FileSystemBackend(Backend):
         except KeyNotFound:
             return None
 
-    def _swap(self, key: Key, content: bytes | None, expected: Revision | Absent) -> Revision | Absent:
-        """Compare and swap one record; the caller holds its lock."""
+    def _swap(
+        self, key: Key, content: bytes | None, expected: Revision | Absent, pending: PendingSyncs | None = None
+    ) -> Revision | Absent:
+        """Compare and swap one record; the caller holds its lock. What is `pending` is synced before the rename."""
         current = self._current(key)
         if (ABSENT if current is None else _revision(current)) != expected:
             raise Conflict(key)
@@ -255,8 +348,12 @@ class FileSystemBackend(Backend):
                     self._unlink(key)
                 self._folders.drop_if_empty(key)
             return ABSENT
-        path, revision = self._prepared(content, after_ns=0 if current is None else current.st_mtime_ns)
+        path, revision = self._prepared(
+            content, after_ns=0 if current is None else current.st_mtime_ns, pending=pending
+        )
         try:
+            if pending is not None:
+                pending.wait()
             with self._journal.swapping(key):
                 self._placed(key, partial(_rename, path))
         except BaseException:
@@ -266,8 +363,8 @@ class FileSystemBackend(Backend):
             raise
         return revision
 
-    def _prepared(self, content: bytes, *, after_ns: int) -> tuple[Path, Revision]:
-        """Write a temporary file, durably, whose revision differs from that of every earlier state of the record."""
+    def _prepared(self, content: bytes, *, after_ns: int, pending: PendingSyncs | None = None) -> tuple[Path, Revision]:
+        """Write a temporary file, durably (or `pending`), whose revision differs from that of every earlier state of the record."""
         opened, path = self._workplace.temporary("record")
         try:
             with os.fdopen(opened, "wb", buffering=0) as file:
@@ -276,7 +373,10 @@ class FileSystemBackend(Backend):
                 os.utime(file.fileno(), ns=(now_ns, now_ns))
                 if os.fstat(file.fileno()).st_mtime_ns <= after_ns:  # a disk whose clock is coarse
                     os.utime(file.fileno(), ns=(now_ns + _COARSE_CLOCK_NS, now_ns + _COARSE_CLOCK_NS))
-                self._folders.sync(file.fileno())
+                if pending is None:
+                    self._folders.sync(file.fileno())
+                else:
+                    pending.add_open(file.fileno())
                 return path, _revision(os.fstat(file.fileno()))
         except BaseException:
             with suppress(OSError):
@@ -420,6 +520,29 @@ def _revision(status: os.stat_result) -> Revision:
 
 def _link(source: Path, folder: int, name: str) -> None:
     os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
+
+
+def _written(content: bytes, mode: int, folder: int, name: str) -> None:
+    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+    try:
+        _write_all(opened, content)
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
+    finally:
+        os.close(opened)
+
+
+def _copied_into(spool: Spool, mode: int, folder: int, name: str) -> None:
+    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+    try:
+        with os.fdopen(opened, "wb", buffering=0, closefd=False) as copy, spool.path.open("rb", buffering=0) as source:
+            _copy(source, copy, expected=spool.sha256, key=Key(name))
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
+    finally:
+        os.close(opened)
 
 
 def _rename(source: Path, folder: int, name: str) -> None:

@@ -12,8 +12,8 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 from zlib import crc32
@@ -163,6 +163,20 @@ class FileLocks:
                 yield
             finally:
                 taken.release()
+
+    @contextmanager
+    def held_here(self, name: str) -> Iterator[None]:
+        """
+        Hold the lock of `name` for the time of the block; blocks, so call it in a thread.
+
+        Raises:
+            StorageUnavailable: Somebody held it for too long.
+        """
+        opened = lock(self._path(name), timeout_s=self._timeout_s)
+        try:
+            yield
+        finally:
+            os.close(opened)
 
     def try_run(self, name: str, work: Callable[[], object]) -> bool:
         """Do `work` here and now if nobody holds the lock of `name`; blocks as `work` does."""
