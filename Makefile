@@ -12,9 +12,12 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 VENV := .venv
 BIN := $(VENV)/bin
 DOCS_VENV := .venv-docs
+FUZZ_VENV := .cache/fuzz/venv
 ROOT ?= .wheelyard
 WORKERS ?= 2
 PYTEST_ARGS ?=
+SECONDS ?= 60
+FUZZ ?=
 
 CLIENTS := flit hatch keyring pdm pip pip-old pipenv poetry twine uv
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
@@ -45,6 +48,14 @@ $(DOCS_VENV)/lock.stamp: requirements/docs.txt
 	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	@touch $@
 
+$(FUZZ_VENV)/lock.stamp: requirements/fuzz.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with the venv module is needed; none was found." >&2; exit 2; }
+	"$(PYTHON)" -m venv --clear $(FUZZ_VENV)
+	$(FUZZ_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	PATH="$(CURDIR)/$(FUZZ_VENV)/bin:$$PATH" $(FUZZ_VENV)/bin/python -m pip install --quiet \
+		--disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
 .PHONY: venv
 venv: $(VENV)/project.stamp ## Make the development environment (.venv)
 
@@ -73,6 +84,10 @@ test: venv ## The whole suite, under both HTTP servers
 	$(BIN)/pytest -n $(WORKERS) --http-server uvicorn $(PYTEST_ARGS)
 	$(BIN)/pytest -n $(WORKERS) --http-server granian -m live $(PYTEST_ARGS)
 
+.PHONY: fuzz
+fuzz: $(FUZZ_VENV)/lock.stamp ## Fuzz, SECONDS=60 for each target; FUZZ=name for one of them
+	$(FUZZ_VENV)/bin/python fuzz/run.py --seconds $(SECONDS) $(FUZZ)
+
 .PHONY: fmt
 fmt: venv ## Sort imports and format
 	$(BIN)/ruff check --fix --select I .
@@ -92,6 +107,7 @@ lock: venv ## Write all locks anew with the newest versions
 	$(COMPILE) --upgrade pyproject.toml -o requirements/run.txt
 	$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --upgrade --group docs -o requirements/docs.txt
+	$(COMPILE) --upgrade --group fuzz pyproject.toml -o requirements/fuzz.txt
 	for client in $(CLIENTS); do \
 		$(COMPILE) --upgrade requirements/clients/$$client.in -o requirements/clients/$$client.txt || exit 1; done
 
