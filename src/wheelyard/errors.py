@@ -43,6 +43,7 @@ Every way this program can fail, in one tree.
     ├── ArchiveError
     ├── Unsupported
     ├── Draining
+    ├── BackupError
     └── ConfigError
 
 Rule 1: errors do not know HTTP; `server/problems.py` maps each `code` to a status.
@@ -564,6 +565,12 @@ class Draining(WheelyardError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping", hint="Try again in a few seconds.")
+
+
+class BackupError(WheelyardError):
+    """A backup cannot be written, read or restored; what was there before is untouched."""
+
+    code = "backup"
 
 
 class ConfigError(WheelyardError):

@@ -70,6 +70,7 @@ STATUS: dict[str, int] = {
     "archive": 400,
     "unsupported": 405,
     "draining": 503,
+    "backup": 500,  # never answered: only commands make and restore backups
     "config": 400,
 }
 """HTTP status of each error code; a test fails when a leaf of the tree is missing."""
