@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 from anyio import to_thread
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from wheelyard.archives.inspect import inspect
+from wheelyard.archives.inspect import Inspection, inspect
 from wheelyard.archives.limits import ArchiveLimits
 from wheelyard.errors import (
     ArchiveError,
@@ -32,7 +32,7 @@ from wheelyard.errors import (
     StorageError,
 )
 from wheelyard.index.hosted import METADATA_LIMIT_BYTES, METADATA_SUFFIX, PREFIX, file_key, metadata_key, record_key
-from wheelyard.model import FileKind, Key, NormalizedName, ProjectPage, Revision, Sha256Hex
+from wheelyard.model import Key, NormalizedName, ProjectPage, Revision, Sha256Hex
 from wheelyard.protocol.core_metadata import static_for_sdist
 from wheelyard.protocol.filenames import ParsedFilename, parse_filename
 from wheelyard.protocol.names import normalize
@@ -40,6 +40,7 @@ from wheelyard.protocol.record import parse_record
 from wheelyard.storage.interface import ABSENT, Absent
 from wheelyard.storage.keys import RECORD_NAME
 from wheelyard.storage.store import Store
+from wheelyard.storage.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -154,19 +155,19 @@ class Gathering:
         self._limits = limits
         self._advance = advance
 
-    async def gather(self, project: NormalizedName, *, thorough: Iterable[str] = ()) -> Facts:
+    async def gather(self, project: NormalizedName, *, only: frozenset[str] | None = None) -> Facts:
         """
         Gather the facts of one project.
 
         Args:
             project: Which.
-            thorough: Files whose bytes are read even when it should be fast.
+            only: Listed files whose bytes are read, even when it should be fast; None for all, or none to be fast.
         Raises:
             StorageError: Its folder cannot be listed; nothing is known.
         """
         facts = await self._record(project)
         stored = await self._stored(project)
-        wanted = self._wanted(facts, stored, frozenset(thorough))
+        wanted = self._wanted(facts, stored, only)
         digests: dict[str, Digests] = {}
         unread: dict[str, str] = {}
         archives: dict[str, Described | str] = {}
@@ -181,11 +182,10 @@ class Gathering:
                 continue
             archives[filename] = await self._described(project, filename)
         listed = () if facts.page is None else facts.page.files
-        metadata = {
-            file.filename: digest
-            for file in listed
-            if (digest := await self._metadata(project, file.filename)) is not None
-        }
+        metadata: dict[str, str] = {}
+        for file in listed:
+            if (digest := await self._metadata(project, file.filename)) is not None:
+                metadata[file.filename] = digest
         return Facts(
             facts.index,
             project,
@@ -206,22 +206,10 @@ class Gathering:
 
         Raises:
             ArchiveError: There is none to be had.
+            InvalidFilename: It is no distribution file.
             StorageError: The archive cannot be read.
         """
-        parsed = parse_filename(filename, project)
-        key = file_key(project, filename)
-        path = self._store.local_path(key)
-        if path is not None:
-            await self._store.stat(key)  # no link is in the way
-            return (await to_thread.run_sync(lambda: inspect(path, parsed, limits=self._limits))).metadata
-        spool = await self._store.spool()
-        try:
-            async with aclosing(cast("AsyncGenerator[bytes, None]", self._store.open(key))) as pieces:
-                async for piece in pieces:
-                    await to_thread.run_sync(spool.write, piece)
-            return (await to_thread.run_sync(lambda: inspect(spool.path, parsed, limits=self._limits))).metadata
-        finally:
-            await to_thread.run_sync(spool.discard)
+        return (await self._inspected(project, filename)).metadata
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
@@ -248,12 +236,10 @@ class Gathering:
         if folder is not None:
             return await to_thread.run_sync(lambda: _scanned(folder.parent))
         prefix = f"{PREFIX}{project}/"
-        async with aclosing(cast("AsyncGenerator[object, None]", self._store.list(prefix))):
-            return {
-                file.key.removeprefix(prefix): StoredName(file.size, None) async for file in self._store.list(prefix)
-            }
+        files = self._store.list(prefix)
+        return {file.key.removeprefix(prefix): StoredName(file.size, None) async for file in files}
 
-    def _wanted(self, facts: Facts, stored: Mapping[str, StoredName], thorough: frozenset[str]) -> set[str]:
+    def _wanted(self, facts: Facts, stored: Mapping[str, StoredName], only: frozenset[str] | None) -> set[str]:
         """Return the files whose bytes are read."""
         plain = {name for name, found in stored.items() if not found.kind}
         if facts.page is None:
@@ -262,7 +248,8 @@ class Gathering:
         listed = {file.filename for file in facts.page.files}
         noted = facts.page.private.get(QUARANTINED)
         returned = set(noted) & plain if isinstance(noted, Mapping) else set()
-        chosen = listed & thorough if self._fast else listed
+        every = set() if self._fast else listed
+        chosen = every if only is None else listed & only
         # A link in the place of a file is asked for too: the store says what is wrong with it.
         return {name for name in chosen if name in stored} | (returned - listed)
 
@@ -294,24 +281,34 @@ class Gathering:
 
     async def _described(self, project: NormalizedName, filename: str) -> Described | str:
         try:
-            parsed = parse_filename(filename, project)
-            path = self._store.local_path(file_key(project, filename))
-            if path is None:
-                return "it is not on this machine"
-            inspection = await to_thread.run_sync(lambda: inspect(path, parsed, limits=self._limits))
+            inspection = await self._inspected(project, filename)
         except InvalidFilename as error:
             return error.why
-        except ArchiveError as error:
+        except (ArchiveError, StorageError) as error:
             return error.message
-        except OSError as error:
-            return error.strerror or str(error)
         core = inspection.core
         return Described(
             hashlib.sha256(inspection.metadata).hexdigest(),
             _specifier(core.requires_python),
-            parsed.kind is FileKind.WHEEL or static_for_sdist(core),
+            filename.endswith(".whl") or static_for_sdist(core),
             _normalized(core.name),
         )
+
+    async def _inspected(self, project: NormalizedName, filename: str) -> Inspection:
+        """Look into a stored archive, in place or, where its bytes are elsewhere, in a copy."""
+        parsed, key = parse_filename(filename, project), file_key(project, filename)
+        path = self._store.local_path(key)
+        if path is not None:
+            with wrapped(self._store.name, key):
+                return await to_thread.run_sync(lambda: inspect(path, parsed, limits=self._limits))
+        spool = await self._store.spool()
+        try:
+            async with aclosing(cast("AsyncGenerator[bytes, None]", self._store.open(key))) as pieces:
+                async for piece in pieces:
+                    await to_thread.run_sync(spool.write, piece)
+            return await to_thread.run_sync(lambda: inspect(spool.path, parsed, limits=self._limits))
+        finally:
+            await to_thread.run_sync(spool.discard)
 
 
 def _scanned(folder: Path) -> dict[str, StoredName]:
