@@ -162,6 +162,13 @@ class Server:
         expires = RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires)
         self._remembered = RememberedDecisions(expires, clock=time.monotonic)
         self._gate = Gate(lambda: self.state.catalog, self._remembered, lambda: self._sessions)
+        self._browsing = Browsing(
+            self._gate,
+            catalog=lambda: self.state.catalog,
+            sessions=lambda: self._sessions,
+            root_path=settings.server.url_prefix,
+            lifetime_s=settings.server.auth_read_expires,
+        )
 
     def app(self) -> App:
         """Make the application."""
@@ -173,13 +180,7 @@ class Server:
             Parts(
                 state=self.state,
                 gate=self._gate,
-                browsing=Browsing(
-                    self._gate,
-                    catalog=lambda: self.state.catalog,
-                    sessions=lambda: self._sessions,
-                    root_path=self.settings.server.url_prefix,
-                    lifetime_s=self.settings.server.auth_read_expires,
-                ),
+                browsing=self._browsing,
                 initializing=Initializing(
                     is_open=self._is_unconfigured,
                     admins=lambda: [served.authenticator for served in self.state.catalog.names.values()],
@@ -212,6 +213,7 @@ class Server:
         """Open every resource, and close it at the end."""
         to_thread.current_default_thread_limiter().total_tokens = self.settings.server.threads
         async with self._resources:
+            self._resources.push_async_callback(self._browsing.close)
             self._sessions = Sessions(
                 Database(self.settings.root / "state" / "wheelyard.sqlite3"), now_utc, self._fingerprint
             )

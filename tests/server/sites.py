@@ -77,7 +77,7 @@ class Site:
         *,
         auth: Credentials | None = READ,
         headers: dict[str, str] | list[tuple[str, str]] | None = None,
-        **content: Any,  # noqa: ANN401  as the client takes it
+        **content: Any,
     ) -> httpx2.Response:
         """Send one request; redirects are not followed."""
         given = list(headers.items()) if isinstance(headers, dict) else list(headers or ())
@@ -105,21 +105,21 @@ class Site:
         to: str = "/legacy/",
         auth: Credentials | None = WRITE,
         headers: dict[str, str] | None = None,
-        **fields: Any,  # noqa: ANN401  as the builder takes it
+        **fields: Any,
     ) -> httpx2.Response:
         """Upload a file with a form like twine's, changed by `fields`."""
         content_type, body = multipart_body(form_fields(path, **fields), path.name, path.read_bytes())
         given = {"content-type": content_type, **(headers or {})}
         return await self.ask("POST", to, auth=auth, headers=given, content=body)
 
-    async def publish(self, builder: WheelBuilder | SdistBuilder, **options: Any) -> Path:  # noqa: ANN401
+    async def publish(self, builder: WheelBuilder | SdistBuilder, **options: Any) -> Path:
         """Build and upload a file that must be taken; return its path."""
         path = builder.build(self.folder)
         answer = await self.upload(path, **{"name": builder.name, "version": builder.version, **options})
         assert answer.status_code == 200, answer.text
         return path
 
-    async def files(self, project: str, **options: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+    async def files(self, project: str, **options: Any) -> dict[str, dict[str, Any]]:
         """Return the listed files of a project by name; empty when there is no such project."""
         answer = await self.get(f"/simple/{project}/", accept=V1_JSON, **options)
         if answer.status_code == 404:

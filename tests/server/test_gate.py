@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from server.sites import READ, WRITE, Credentials, Site, basic, composed, index_settings
 
+from server.sites import READ, WRITE, Credentials, Site, basic, composed, index_settings
 from wheelyard.auth.access import Access
 from wheelyard.auth.remembered import RememberedDecisions, RememberedFor
 from wheelyard.errors import CredentialsMissing, CredentialsWrong, IndexNotFound, PermissionDenied, WheelyardError

@@ -37,6 +37,7 @@ from wheelyard.server.upload import Uploading
 _log = structlog.get_logger(__name__)
 
 _READS = frozenset({"GET", "HEAD"})
+_READ_ONLY = frozenset({("healthz",), ("readyz",), ("metrics",), ("index_mtime",), ("pypi",)})
 _SIMPLE = frozenset({Kind.LIST, Kind.PAGE, Kind.FILE, Kind.METADATA})
 
 
@@ -162,6 +163,8 @@ class App:
     async def _elsewhere(self, request: Request, target: Target, receive: Receive) -> Answer:
         """Answer what is neither reading an index nor uploading to it."""
         segments, index = target.segments, target.index
+        if segments[:1] in _READ_ONLY or segments == ("api", "openapi.json"):
+            _only(request, *_READS)
         match segments:
             case ("healthz",):
                 return operations.healthy()
@@ -177,7 +180,6 @@ class App:
                 body = await small_body(receive, limit_bytes=predecessor.FORM_LIMIT_BYTES)
                 return await self.parts.initializing.answer(request, body)
             case ("pypi", *rest):
-                _only(request, *_READS)
                 return await self._project_json.answer(request, index, tuple(rest))
             case ("api", "openapi.json"):
                 return _described()

@@ -220,7 +220,10 @@ class Browsing:
         wants_login = isinstance(error, CredentialsMissing | CredentialsWrong)
         if wants_login and request.method == "GET" and b"authorization" not in request.headers:
             query = f"?{request.query.decode('latin-1')}" if request.query else ""
-            back = quote(request.raw_path.decode("latin-1") + query, safe="/")
+            path = request.raw_path.decode("latin-1")
+            if not path.startswith(f"{self._root_path}/"):  # a proxy took the prefix off; the browser needs it
+                path = self._root_path + path
+            back = quote(path + query, safe="/")
             return redirect(303, f"{self._root_path}/login/?next={back}", _NO_STORE)
         status = status_of(error)
         content = error_page(
