@@ -163,6 +163,7 @@ class WheelyardProtocol(HttpToolsProtocol):
     _in_head = True  # between requests, or inside the head of one
     _parsing_head = False  # the first byte of a head has come
     _head_bytes = 0  # of a head that is not complete
+    _head_ended = False  # a head ended in the piece being parsed
     _big_piece = False  # what is being parsed may hold a head that is too long
     _since = 0.0  # when the present phase began: connection, first byte of a head, end of a head, end of an answer
     _body_bytes = 0
@@ -180,11 +181,13 @@ class WheelyardProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and refuse heads without end."""
         self._big_piece = len(data) + self._head_bytes > self.limits.head_bytes
+        self._head_ended = False
         super().data_received(data)
         if self._parsing_head and self.parser is not None:
             if self._head_bytes == 0:
                 self._since = self.loop.time()
-            self._head_bytes += len(data)
+            # After pipelined requests, only what was parsed of the last head counts.
+            self._head_bytes += len(self.url) if self._head_ended else len(data)
             if self._head_bytes > self.limits.head_bytes:
                 self._refuse(431, b"the request line and headers are too long")
 
@@ -201,6 +204,7 @@ class WheelyardProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Answer from the hot path, or start the application."""
         self._in_head = self._parsing_head = False
+        self._head_ended = True
         self._head_bytes = self._body_bytes = 0
         if self._is_head_too_long():
             self._refuse(431, b"the request line and headers are too long")

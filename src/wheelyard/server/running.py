@@ -107,10 +107,10 @@ def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], opti
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
             """Start draining at the first signal; stop at once at the second."""
+            del sig, frame
             if self.stop_at is not None:
-                super().handle_exit(sig, frame)
+                self.should_exit = self.force_exit = True
                 return
-            self._captured_signals.append(sig)
             made.start_draining()
             self.stop_at = time.monotonic() + options.drain_timeout_s
 
