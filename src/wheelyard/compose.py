@@ -214,9 +214,9 @@ class Server:
         to_thread.current_default_thread_limiter().total_tokens = self.settings.server.threads
         async with self._resources:
             self._resources.push_async_callback(self._browsing.close)
-            self._sessions = Sessions(
-                Database(self.settings.root / "state" / "wheelyard.sqlite3"), now_utc, self._fingerprint
-            )
+            database = Database(self.settings.root / "state" / "wheelyard.sqlite3")
+            self._resources.push_async_callback(database.close)
+            self._sessions = Sessions(database, now_utc, self._fingerprint)
             if self.settings.server.extra_index_url:
                 self._upstream = UpstreamIndex(self.settings.server.extra_index_url)
                 await self._upstream.start()

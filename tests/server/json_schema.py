@@ -33,10 +33,8 @@ def mistakes(value: object, schema: Mapping[str, Any], components: Mapping[str, 
     found = []
     if "enum" in schema and value not in schema["enum"]:
         found.append(f"{at}: {value!r} is not one of {schema['enum']}")
-    if "type" in schema:
-        is_odd_number = isinstance(value, bool) and schema["type"] in {"integer", "number"}
-        if not isinstance(value, _TYPES[schema["type"]]) or is_odd_number:
-            return [f"{at}: {value!r} is no {schema['type']}"]
+    if "type" in schema and not _is_of(value, schema["type"]):
+        return [f"{at}: {value!r} is no {schema['type']}"]
     if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
         found.append(f"{at}: too long")
     if isinstance(value, list):
@@ -45,6 +43,11 @@ def mistakes(value: object, schema: Mapping[str, Any], components: Mapping[str, 
     if isinstance(value, dict):
         found += _of_object(value, schema, components, at)
     return found
+
+
+def _is_of(value: object, kind: str) -> bool:
+    is_odd_number = isinstance(value, bool) and kind in {"integer", "number"}
+    return isinstance(value, _TYPES[kind]) and not is_odd_number
 
 
 def _of_object(

@@ -12,7 +12,6 @@ from typing import Any, Final
 import httpx2
 
 from wheelyard.compose import Server, make_app
-from wheelyard.server.app import App
 from wheelyard.settings import IndexSettings, Secret, ServerSettings, Settings
 from wheelyard.storage.plugins import load_backend
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder, form_fields, multipart_body
@@ -108,7 +107,7 @@ class Site:
         **fields: Any,
     ) -> httpx2.Response:
         """Upload a file with a form like twine's, changed by `fields`."""
-        content_type, body = multipart_body(form_fields(path, **fields), path.name, path.read_bytes())
+        content_type, body = _form(path, **fields)
         given = {"content-type": content_type, **(headers or {})}
         return await self.ask("POST", to, auth=auth, headers=given, content=body)
 
@@ -132,6 +131,10 @@ class Site:
         form = {"pkg_repo_name": index, "pkg_repo_secret_raw": secret, **further}
         headers = {**BROWSER, "sec-fetch-site": "same-origin", "origin": "http://testserver"}
         return await self.ask("POST", "/login/", auth=None, headers=headers, data=form)
+
+
+def _form(path: Path, **fields: Any) -> tuple[str, bytes]:
+    return multipart_body(form_fields(path, **fields), path.name, path.read_bytes())
 
 
 @asynccontextmanager
@@ -168,8 +171,3 @@ async def composed(
     ):
         client.headers.clear()  # each test says what is sent
         yield Site(made, client, files, chosen.root)
-
-
-def app_of(server: Server) -> App:
-    """Return the application itself, for tests that speak ASGI."""
-    return server.app()

@@ -41,7 +41,7 @@ class Debugging:
                 self._show(f"==== ANSWER {message['status']}", message["headers"])
                 textual = _is_textual(message["headers"])
             elif textual and (body := message.get("body", b"")):
-                print(body[:_SHOWN_BYTES].decode("utf-8", "replace"), file=self._out or sys.stderr, flush=True)
+                self._print(body[:_SHOWN_BYTES].decode("utf-8", "replace"))
                 textual = False
             await send(message)
 
@@ -52,7 +52,12 @@ class Debugging:
         for name, value in headers:
             text = _masked(name, value).decode("latin-1")
             lines.append(f"{name.decode('latin-1')}: {text}")
-        print("\n".join(lines), end="\n\n", file=self._out or sys.stderr, flush=True)
+        self._print("\n".join(lines) + "\n")
+
+    def _print(self, text: str) -> None:
+        # A sender must not be able to write over the terminal of who looks.
+        clean = "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)
+        print(clean, file=self._out or sys.stderr, flush=True)
 
 
 def _is_textual(headers: list[tuple[bytes, bytes]]) -> bool:
