@@ -23,6 +23,7 @@ from wheelyard.errors import (
 )
 from wheelyard.model import Key, Sha256Hex
 from wheelyard.storage.interface import ABSENT, PutOutcome, Record, StoredFile, Traits
+from wheelyard.storage.spool import IN_MEMORY_BYTES
 from wheelyard.storage.store import Store
 
 FILE, RECORD = Key("simple/demo/demo-1.whl"), Key("simple/demo/index.json")
@@ -262,10 +263,12 @@ async def test_a_spool_that_cannot_be_made_is_ours_too(tmp_path: Path) -> None:
             return Traits(spool_folder=tmp_path / "gone")
 
     store = Store(Elsewhere(), name="main")
+    spool = await store.spool()
+    spool.write(b"few bytes stay in memory")
     with pytest.raises(StorageUnavailable):
-        await store.spool()
+        spool.write(bytes(IN_MEMORY_BYTES))
     with pytest.raises(StorageUnavailable):
-        await store.put_bytes(FILE, b"")
+        _ = (await store.spool()).path
 
 
 @pytest.mark.anyio

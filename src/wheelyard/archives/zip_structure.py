@@ -127,10 +127,8 @@ class Source:
             ArchiveError: The archive ends before.
             OSError: The file cannot be read.
         """
-        if self._content is not None:
-            piece = self._content[start : start + size]
-        else:
-            piece = _read_at(self._file, start, size)
+        content = self._content
+        piece = _read_at(self._file, start, size) if content is None else content[start : start + size]
         if len(piece) != size:
             raise ArchiveError("the archive ends in the middle of a member")
         return piece

@@ -270,10 +270,11 @@ class Backend(ABC):
             key: The record.
             decide: Plans it; other publishers of this record are held off meanwhile.
         Returns:
-            The new revision, ABSENT for a removed record; None when nothing was planned.
+            The new revision, ABSENT for a removed record; None when nothing was planned. What was found is durable then
+            too, whoever wrote it: the caller may acknowledge it.
         Raises:
             Conflict: Others who do not hold off kept moving the record; nothing is listed.
-            Exception: As `decide` raises it; nothing was written.
+            WheelyardError: As `decide` raises it; nothing was written.
         """
         from wheelyard.storage.transactions import transact_by_steps  # noqa: PLC0415  it is written with this module's words
 

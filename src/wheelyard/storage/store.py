@@ -254,7 +254,7 @@ class Store(Backend):
             InvalidKey: The plan names what is no key of a record or of a file.
             Conflict: Others kept moving the record; nothing is listed.
             StorageError: Nothing is listed, unless the disk itself failed in the act.
-            Exception: As `decide` raises it; nothing was written.
+            WheelyardError: As `decide` raises it; nothing was written.
         """
         check_record_key(key)
 
