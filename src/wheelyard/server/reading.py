@@ -8,6 +8,7 @@ Spec: Simple repository API 1.4; RFC 9110 for conditions and ranges.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Hashable
 from email.utils import format_datetime
 from pathlib import Path
@@ -166,18 +167,35 @@ class Reading:
             return redirect(302, found.body.url, (b"cache-control", b"private, no-store"))
         if isinstance(found.body, LocalPath):
             await _check_whole(found.body.path, found, target.project)
-            if before is not None and found.size <= SMALL_FILE_BYTES and b"range" not in request.headers:
-                content = await to_thread.run_sync(found.body.path.read_bytes)
-                ready = make_fixed(
-                    content,
-                    revision=before,
-                    etag=_file_etag(found.file),
-                    content_type=_OCTETS,
-                    headers=(*_last_modified(found.file), *file_headers(served), _ACCEPT_RANGES),
-                )
-                _keep(served, target, name_of(target, None), before, ready)
-                return _choose(ready, request)
+        if before is not None and found.size <= SMALL_FILE_BYTES and b"range" not in request.headers:
+            ready = make_fixed(
+                await _small_content(found, target.project),
+                revision=before,
+                etag=_file_etag(found.file),
+                content_type=_OCTETS,
+                headers=(*_last_modified(found.file), *file_headers(served), _ACCEPT_RANGES),
+            )
+            _keep(served, target, name_of(target, None), before, ready)
+            return _choose(ready, request)
         return file_answer(found, request, file_headers(served))
+
+
+async def _small_content(found: FileBody, project: NormalizedName) -> bytes:
+    """
+    Read a small file whole, and make sure that it is what its record says: it will be sent from memory from now on.
+
+    Raises:
+        RecordDamaged: It is not.
+    """
+    if isinstance(found.body, LocalPath):
+        content = await to_thread.run_sync(found.body.path.read_bytes)
+    else:
+        part = _body(found, ByteRange(0, found.size), whole=True)
+        assert isinstance(part, StreamPart)
+        content = b"".join([piece async for piece in part.open()])
+    if found.file.sha256 is not None and hashlib.sha256(content).hexdigest() != found.file.sha256:
+        raise RecordDamaged(f"simple/{project}/{found.file.filename}", "its bytes are not those that were published")
+    return content
 
 
 def _keep(served: Served, target: Target, name: Hashable, before: str | None, ready: Ready) -> None:
