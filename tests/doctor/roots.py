@@ -1,7 +1,5 @@
 """A ROOT on disk with published files, for tests that damage it: real settings, real store, real archives."""
 
-# ruff: noqa: ASYNC240  a test may wait for the disk
-
 from __future__ import annotations
 
 import json
@@ -79,7 +77,7 @@ class Root:
     def everything(self) -> dict[str, bytes]:
         """Content of every file below the storage's `simple`, links as what they point to."""
         return {
-            str(path.relative_to(self.storage)): b"-> " + os.fsencode(os.readlink(path))
+            str(path.relative_to(self.storage)): b"-> " + os.fsencode(path.readlink())
             if path.is_symlink()
             else path.read_bytes()
             for path in sorted((self.storage / "simple").rglob("*"))
@@ -96,7 +94,7 @@ class Root:
                 assert entry["code"]
                 place = manifest.parent / entry["place"]
                 if place.is_symlink():
-                    found[entry["key"]] = b"-> " + os.fsencode(os.readlink(place))
+                    found[entry["key"]] = b"-> " + os.fsencode(place.readlink())
                 elif place.is_file():
                     found[entry["key"]] = place.read_bytes()
         return found

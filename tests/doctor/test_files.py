@@ -1,5 +1,6 @@
 """Damage to listed files and their metadata: found, told, and repaired only where nothing is guessed."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -140,8 +141,6 @@ def test_metadata_altered(root: Root, look: Look, fast: tuple[str, ...]) -> None
 
 def test_metadata_that_was_altered_together_with_its_digest(root: Root, look: Look) -> None:
     """`.metadata` is held against the archive itself, not only against the digest that the record advertises."""
-    import hashlib
-
     path = root.project("demo") / f"{WHEEL}.metadata"
     before = path.read_bytes()
     path.write_bytes(before + b"Summary: other\n")

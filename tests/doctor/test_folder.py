@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -54,8 +56,8 @@ def test_foreign_file(root: Root, look: Look, name: str) -> None:
 def test_foreign_name_that_is_no_text(root: Root, look: Look) -> None:
     """A name that is no Unicode is told and moved like any other."""
     path = os.fsencode(root.project("demo")) + b"/\xff\n.whl"
-    with open(path, "wb"):
-        os.utime(path, (0, 0))
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT))
+    os.utime(path, (0, 0))
     assert look().codes == ["foreign"]
     assert look("--fix").one("foreign")["done"]
     assert not os.path.lexists(path)
@@ -172,9 +174,6 @@ def test_leftovers_of_a_publish_killed_at_any_step(
     """UP-13: whatever a process killed at any step left is found and put away, and a second look finds nothing of it."""
     killed = tmp_path / "killed"
     killed.mkdir()
-    import subprocess
-    import sys
-
     subprocess.run([sys.executable, steps.__file__, killed, scenario, "before"], check=True, timeout=300)
     folders = sorted(path for path in killed.iterdir() if path.is_dir())
     assert len(folders) > 10

@@ -26,7 +26,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Final, Self, cast
 
@@ -37,7 +37,8 @@ FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
 _SNAPSHOTS: Final = "snapshots"
 _PARTIAL: Final = ".partial-"
-_SNAPSHOT_NAME: Final = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{6}\Z")
+_SNAPSHOT_NAME: Final = re.compile(r"\d{8}T\d{6}\.\d{6}Z\Z")
+_SNAPSHOT_TIME: Final = "%Y%m%dT%H%M%S.%fZ"
 _PRIVATE_FOLDER: Final = 0o700  # packages and secrets of a private index
 _PRIVATE_FILE: Final = 0o600
 _BLOCK: Final = tarfile.BLOCKSIZE
@@ -328,13 +329,13 @@ class FolderTarget(BackupTarget):
     def __init__(self, folder: Path, now: datetime) -> None:
         super().__init__()
         self._folder = folder / _SNAPSHOTS
-        self._name = f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
-        self._partial = self._folder / f"{_PARTIAL}{self._name}"
         self._folder.mkdir(_PRIVATE_FOLDER, parents=True, exist_ok=True)
         self._lock = _locked(folder)
         for left in self._folder.glob(f"{_PARTIAL}*"):
             shutil.rmtree(left, ignore_errors=True)  # of a backup that was killed: we hold the lock
         earlier = snapshots(folder)
+        self._name = _name_after(earlier[-1].name if earlier else "", now)
+        self._partial = self._folder / f"{_PARTIAL}{self._name}"
         self._previous = FolderSource(earlier[-1]) if earlier else None
         self.previous = self._previous
         self._partial.mkdir(_PRIVATE_FOLDER)
@@ -521,6 +522,16 @@ def writing(place: Path) -> Iterator[None]:
             f"the backup '{shown(place)}' cannot be written: {error.strerror or error}",
             hint="The backup before it is as it was.",
         ) from error
+
+
+def _name_after(earlier: str, now: datetime) -> str:
+    """Return the name of a new snapshot: later than every other, whatever the clock says."""
+    name = now.strftime(_SNAPSHOT_TIME)
+    if name > earlier:
+        return name
+    return (datetime.strptime(earlier, _SNAPSHOT_TIME).replace(tzinfo=UTC) + timedelta(microseconds=1)).strftime(
+        _SNAPSHOT_TIME
+    )
 
 
 def _locked(folder: Path) -> int:
