@@ -46,6 +46,7 @@ from wheelyard.server.operations import Metrics
 from wheelyard.server.predecessor import Initializing
 from wheelyard.server.proxies import ForwardedHeaders, Trust
 from wheelyard.server.ready import ReadyAnswers
+from wheelyard.server.rows import Rows
 from wheelyard.server.running import Made, RunOptions, serve_granian, serve_uvicorn
 from wheelyard.server.served import Catalog, Served
 from wheelyard.settings import IndexSettings, LimitSettings, Settings, keep_configuration, reconfigured
@@ -244,6 +245,7 @@ class Server:
                         anonymous_read=index.anonymous_read,
                         max_file_bytes=index.max_file_bytes,
                         ready=ReadyAnswers(),
+                        rows=Rows(),
                     )
                 )
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.

@@ -137,6 +137,8 @@ class HotPath:
         if ready is None:
             return None
         chosen = ready.choose(headers.get(b"accept-encoding"))
+        if chosen is None:
+            return None
         self.answers += 1
         not_match = headers.get(b"if-none-match")
         if not_match is not None and is_known(not_match, chosen.etag):

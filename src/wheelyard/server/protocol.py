@@ -160,6 +160,7 @@ class WheelyardProtocol(HttpToolsProtocol):
     limits: ClassVar[ConnectionLimits] = ConnectionLimits()
 
     _answered = False  # the request being parsed was answered by the hot path
+    _refused = False  # what came is no HTTP, or costs too much: nothing more is read on this connection
     _in_head = True  # between requests, or inside the head of one
     _parsing_head = False  # the first byte of a head has come
     _head_bytes = 0  # of a head that is not complete
@@ -180,6 +181,8 @@ class WheelyardProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and refuse heads without end."""
+        if self._refused:
+            return
         self._big_piece = len(data) + self._head_bytes > self.limits.head_bytes
         self._head_ended = False
         super().data_received(data)
@@ -206,8 +209,9 @@ class WheelyardProtocol(HttpToolsProtocol):
         self._in_head = self._parsing_head = False
         self._head_ended = True
         self._head_bytes = self._body_bytes = 0
-        if self._is_head_too_long():
+        if not self._refused and self._is_head_too_long():
             self._refuse(431, b"the request line and headers are too long")
+        if self._refused:
             self._answered = True
             return
         if self._answer_now():
@@ -218,6 +222,8 @@ class WheelyardProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.url, self.headers = url, headers
         self.scope["headers"] = headers
+        if self.parser.should_upgrade() and not self._end_with_this_request():
+            return
         if self.transport.get_extra_info("sslcontext") is None:
             self.scope["extensions"] = {ZERO_COPY: {}}
         self.expect_100_continue = (b"expect", b"100-continue") in headers
@@ -225,6 +231,7 @@ class WheelyardProtocol(HttpToolsProtocol):
         if type(self.cycle) is httptools_impl.RequestResponseCycle:
             self.cycle.__class__ = Cycle
             cast("Cycle", self.cycle).stall_s = self.limits.stall_s
+            self.cycle.keep_alive = self.cycle.keep_alive and not self._refused
 
     def on_body(self, body: bytes) -> None:
         """Hand on a piece of a body; a request that was answered already has none."""
@@ -254,6 +261,25 @@ class WheelyardProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, without writing into an answer that has begun."""
         self._refuse(400, msg.encode("ascii", "replace"))
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Keep silent: clients that can speak HTTP/2 ask by default, and lose nothing."""
+
+    def _end_with_this_request(self) -> bool:
+        """
+        Take a request that also asks for another protocol as the last one of its connection; False when it is refused.
+
+        We speak no other protocol, and the parser stops behind the head: what follows cannot be read, neither a body nor
+        another request. Spec: RFC 9110 section 7.8: "A server MAY ignore a received Upgrade header field".
+        """
+        names = dict(self.headers)
+        if names.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in names:
+            self._refuse(400, b"a request that asks for another protocol (`Upgrade`) cannot have a body here")
+            self._answered = True
+            return False
+        self._refused = True
+        self.headers.append((b"connection", b"close"))  # with which the answer says so too
+        return True
 
     # -- limits ----------------------------------------------------------------------------------------------------
 
@@ -292,14 +318,21 @@ class WheelyardProtocol(HttpToolsProtocol):
         """Answer in the name of HTTP itself and close; an application under way is told that its client left."""
         if self.transport.is_closing():
             return
+        self._refused = True
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
-            started = cycle.response_started
+            if not cycle.more_body:
+                # The fault is behind a request that is whole. That one, and those before it, get their answers; a refusal
+                # now would be taken for the answer to the first of them.
+                cycle.keep_alive = False
+                return
             cycle.disconnected = True
             cycle.message_event.set()
-            if started:
+            if cycle.response_started or self.pipeline:
                 self.transport.abort()
                 return
+            if cycle.scope["method"] == "HEAD":
+                text = b""
         head = joined([*self.server_state.default_headers, (b"content-type", b"text/plain; charset=utf-8")])
         length = b"content-length: %d\r\nconnection: close\r\n\r\n" % len(text)
         self.transport.write(STATUS_LINE[status] + head + length + text)

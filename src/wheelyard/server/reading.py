@@ -33,6 +33,7 @@ from wheelyard.storage.interface import ABSENT, ByteRange, LocalPath, RedirectUr
 
 SMALL_FILE_BYTES = 64 * 1024  # files up to this are kept ready in memory; larger ones leave by sendfile
 _IN_THREAD_FROM_FILES = 200  # rendering more rows than this takes over a millisecond, so it leaves the event loop
+_IN_THREAD_FROM_BYTES = 32 * 1024  # compressing more than this takes over a millisecond
 _VARY_PAGE: Header = (b"vary", b"Accept, Accept-Encoding, Authorization, Cookie")
 _VARY_FILE: Header = (b"vary", b"Authorization, Cookie")
 _ACCEPT_RANGES: Header = (b"accept-ranges", b"bytes")
@@ -110,7 +111,7 @@ class Reading:
         if target.kind in (Kind.LIST, Kind.PAGE):
             return await self._page(admitted, request, target)
         if b"range" not in request.headers and (ready := find(admitted.served, target, None)) is not None:
-            return _choose(ready, request)
+            return await _choose(admitted.served, name_of(target, None), ready, request)
         if target.kind is Kind.METADATA:
             return await self._metadata(admitted, request, target)
         return await self._file(admitted, request, target)
@@ -123,7 +124,7 @@ class Reading:
         if ready is None:
             ready = await self._render(admitted, target, representation, before or "")
             _keep(admitted.served, target, name, before, ready)
-        return _choose(ready, request)
+        return await _choose(admitted.served, name, ready, request)
 
     async def _render(self, admitted: Admitted, target: Target, representation: Representation, revision: str) -> Ready:
         index = guarded(admitted)
@@ -136,8 +137,7 @@ class Reading:
         else:
             page = await index.page(target.project)
             length = len(page.files)
-            page_of = simple_json.render_page if representation is Representation.JSON else simple_html.render_page
-            make = lambda: page_of(page)  # noqa: E731
+            make = lambda: admitted.served.rows.render(page, representation)  # noqa: E731
         headers = page_headers(admitted.served)
 
         def rendered() -> Ready:
@@ -157,7 +157,7 @@ class Reading:
             headers=file_headers(served),
         )
         _keep(served, target, name_of(target, None), before, ready)
-        return _choose(ready, request)
+        return await _choose(served, name_of(target, None), ready, request)
 
     async def _file(self, admitted: Admitted, request: Request, target: Target) -> Answer:
         served = admitted.served
@@ -176,7 +176,7 @@ class Reading:
                 headers=(*_last_modified(found.file), *file_headers(served), _ACCEPT_RANGES),
             )
             _keep(served, target, name_of(target, None), before, ready)
-            return _choose(ready, request)
+            return await _choose(served, name_of(target, None), ready, request)
         return file_answer(found, request, file_headers(served))
 
 
@@ -273,7 +273,15 @@ async def _check_whole(path: Path, found: FileBody, project: NormalizedName) -> 
         raise RecordDamaged(key, f"it has {size} bytes, its record says {found.size}")
 
 
-def _choose(ready: Ready, request: Request) -> Answer:
-    return ready.answer(
-        accept_encoding=request.headers.get(b"accept-encoding"), not_match=request.headers.get(b"if-none-match")
-    )
+async def _choose(served: Served, name: Hashable, ready: Ready, request: Request) -> Answer:
+    """Choose the encoding, making it the first time."""
+    accept_encoding = request.headers.get(b"accept-encoding")
+    coding = ready.missing(accept_encoding)
+    if coding is not None:
+        if len(ready.identity.body) >= _IN_THREAD_FROM_BYTES:
+            await to_thread.run_sync(ready.encode, coding)
+        else:
+            ready.encode(coding)
+        if served.ready.get(name, ready.revision) is ready:
+            served.ready.put(name, ready)  # it weighs more now
+    return ready.answer(accept_encoding=accept_encoding, not_match=request.headers.get(b"if-none-match"))

@@ -10,7 +10,7 @@ import gzip
 import sys
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wheelyard.protocol.http import accepts_encoding, etag_of, if_none_match
@@ -53,38 +53,59 @@ class Encoded:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """
-    One resource, ready in every encoding that pays.
+    One resource, ready to be sent; its encodings are made when they are first asked for.
 
     Attributes:
         revision: Of the record (or of the list) it was made from.
         identity: Not encoded.
-        encoded: By coding.
+        headers: What every encoding of it says of caching and policy.
+        is_encodable: Whether encoding it pays.
+        encoded: What was made, by coding.
     """
 
     revision: str
     identity: Encoded
-    encoded: dict[str, Encoded]
+    headers: tuple[Header, ...] = ()
+    is_encodable: bool = False
+    encoded: dict[str, Encoded] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
         return len(self.identity.body) + sum(len(each.body) for each in self.encoded.values()) + 2048
 
-    def choose(self, accept_encoding: bytes | None) -> Encoded:
-        """Choose the encoding (RFC 9110 section 12.5.3)."""
-        if accept_encoding is None or not self.encoded:
+    def missing(self, accept_encoding: bytes | None) -> str | None:
+        """Return the coding that a caller should get and that was not made yet; None when there is none."""
+        if accept_encoding is None or not self.is_encodable:
+            return None
+        coding = next(iter(accepted_codings(accept_encoding)), None)
+        return None if coding in self.encoded else coding
+
+    def choose(self, accept_encoding: bytes | None) -> Encoded | None:
+        """Choose the encoding (RFC 9110 section 12.5.3); None when it has to be made first."""
+        if accept_encoding is None or not self.is_encodable:
             return self.identity
         for coding in accepted_codings(accept_encoding):
-            if (found := self.encoded.get(coding)) is not None:
-                return found
+            return self.encoded.get(coding)
         return self.identity
 
+    def encode(self, coding: str) -> None:
+        """Make one encoding. Blocks while it compresses."""
+        content = self.identity.body
+        packed = gzip.compress(content, GZIP_LEVEL, mtime=0) if coding == "gzip" else zstd.compress(content, ZSTD_LEVEL)
+        self.encoded[coding] = _encoded(
+            packed,
+            etag=self.identity.etag[:-1] + b"-" + coding.encode("ascii") + b'"',
+            content_type=dict(self.identity.full.headers)[b"content-type"],
+            headers=(*self.headers, (b"content-encoding", coding.encode("ascii"))),
+        )
+
     def answer(self, *, accept_encoding: bytes | None, not_match: bytes | None) -> Answer:
-        """Choose the encoding and tell whether the caller has it already (RFC 9110 section 13.1.2)."""
-        chosen = self.choose(accept_encoding)
+        """Tell whether the caller has it already (RFC 9110 section 13.1.2), else send it."""
+        chosen = self.choose(accept_encoding) or self.identity
         return chosen.unchanged if is_known(not_match, chosen.etag) else chosen.full
 
 
@@ -115,7 +136,7 @@ def accepted_representation(header: bytes | None) -> Representation:
 
 def make_page(content: bytes, *, revision: str, representation: Representation, headers: tuple[Header, ...]) -> Ready:
     """
-    Make the answers of one page; blocks while it compresses.
+    Make the answer of one page.
 
     Args:
         content: The page in its representation.
@@ -129,26 +150,14 @@ def make_page(content: bytes, *, revision: str, representation: Representation, 
     if representation is not Representation.JSON:
         headers = (*headers, HTML_POLICY)
     identity = _encoded(content, etag=etag, content_type=content_type, headers=headers)
-    encoded: dict[str, Encoded] = {}
-    if len(content) >= COMPRESS_FROM_BYTES:
-        for coding, packed in (
-            ("gzip", gzip.compress(content, GZIP_LEVEL, mtime=0)),
-            ("zstd", zstd.compress(content, ZSTD_LEVEL)),
-        ):
-            encoded[coding] = _encoded(
-                packed,
-                etag=etag[:-1] + b"-" + coding.encode("ascii") + b'"',
-                content_type=content_type,
-                headers=(*headers, (b"content-encoding", coding.encode("ascii"))),
-            )
-    return Ready(revision, identity, encoded)
+    return Ready(revision, identity, headers, is_encodable=len(content) >= COMPRESS_FROM_BYTES)
 
 
 def make_fixed(
     content: bytes, *, revision: str, etag: bytes, content_type: bytes, headers: tuple[Header, ...]
 ) -> Ready:
     """Make the answers of bytes that are never encoded: a small file, or core metadata."""
-    return Ready(revision, _encoded(content, etag=etag, content_type=content_type, headers=headers), {})
+    return Ready(revision, _encoded(content, etag=etag, content_type=content_type, headers=headers))
 
 
 def _encoded(body: bytes, *, etag: bytes, content_type: bytes, headers: tuple[Header, ...]) -> Encoded:
@@ -178,24 +187,22 @@ class ReadyAnswers:
 
     def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
         self._limit_bytes = limit_bytes
-        self._ready: OrderedDict[Hashable, Ready] = OrderedDict()
+        self._ready: OrderedDict[Hashable, tuple[Ready, int]] = OrderedDict()
         self._bytes = 0
 
     def get(self, name: Hashable, revision: str) -> Ready | None:
         """Return what was made from exactly that revision, or None."""
-        ready = self._ready.get(name)
-        if ready is None or ready.revision != revision:
+        known = self._ready.get(name)
+        if known is None or known[0].revision != revision:
             return None
         self._ready.move_to_end(name)
-        return ready
+        return known[0]
 
     def put(self, name: Hashable, ready: Ready) -> None:
-        """Remember an answer and forget the least recently used ones beyond the limit."""
-        before = self._ready.pop(name, None)
-        if before is not None:
-            self._bytes -= before.weight
-        self._ready[name] = ready
-        self._bytes += ready.weight
+        """Remember an answer (again, when an encoding was added) and forget the least recently used ones."""
+        weight = ready.weight
+        self._bytes += weight - self._ready.pop(name, (ready, 0))[1]
+        self._ready[name] = (ready, weight)
         while self._bytes > self._limit_bytes and len(self._ready) > 1:
-            _, dropped = self._ready.popitem(last=False)
-            self._bytes -= dropped.weight
+            _, (_, dropped) = self._ready.popitem(last=False)
+            self._bytes -= dropped

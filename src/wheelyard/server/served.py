@@ -10,6 +10,7 @@ from wheelyard.auth.authenticators import Authenticator
 from wheelyard.errors import IndexNotFound
 from wheelyard.index.interface import Index
 from wheelyard.server.ready import ReadyAnswers
+from wheelyard.server.rows import Rows
 from wheelyard.storage.store import Store
 
 
@@ -26,6 +27,7 @@ class Served:
         anonymous_read: Whether reading needs no credentials.
         max_file_bytes: Largest file it takes.
         ready: Ready answers of it.
+        rows: Rendered rows of its long pages.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Served:
     anonymous_read: bool
     max_file_bytes: int
     ready: ReadyAnswers
+    rows: Rows
 
 
 class Catalog:
