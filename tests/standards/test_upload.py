@@ -308,10 +308,9 @@ def test_many_at_once(subject: Subject) -> None:
 
 def test_reason_phrase(subject: Subject) -> None:
     """UP-20: the reason phrase says what is wrong: twine shows its users nothing else."""
-    if not subject.reason_phrases:
-        pytest.skip("this HTTP server sends no reason phrases of the application")
     reply = subject.refused(WheelBuilder(name=subject.new_name()), filetype="bdist_egg")
-    assert "filetype" in reply.reason
+    # An HTTP server that is not ours sends the standard phrase; then the status and the body must tell.
+    assert ("filetype" if subject.reason_phrases else "Bad Request") in reply.reason
     assert "filetype" in reply.text
 
 
