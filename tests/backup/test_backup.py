@@ -104,6 +104,15 @@ def test_clock_that_goes_back(root: Root, wheelyard: Wheelyard, tmp_path: Path) 
     assert [folder.name for folder in snapshots(backup)] == ["29990101T000000.000000Z", "29990101T000000.000001Z"]
 
 
+def test_damaged_snapshot_before(root: Root, wheelyard: Wheelyard, tmp_path: Path) -> None:
+    """A snapshot whose manifest is damaged does not keep the next one from being made."""
+    backup = tmp_path / "backup"
+    wheelyard("backup", root.path, "--to", backup)
+    (last(backup) / "manifest.json").write_bytes(b"{")
+    assert wheelyard("backup", root.path, "--to", backup, "--verify").code == 0
+    assert len(snapshots(backup)) == 2
+
+
 def test_tar(root: Root, wheelyard: Wheelyard, tmp_path: Path) -> None:
     """A file name that ends in `.tar` makes one whole tar file, which any tar reads."""
     place = tmp_path / "backup.tar"

@@ -336,7 +336,7 @@ class FolderTarget(BackupTarget):
         earlier = snapshots(folder)
         self._name = _name_after(earlier[-1].name if earlier else "", now)
         self._partial = self._folder / f"{_PARTIAL}{self._name}"
-        self._previous = FolderSource(earlier[-1]) if earlier else None
+        self._previous = _newest_readable(earlier)
         self.previous = self._previous
         self._partial.mkdir(_PRIVATE_FOLDER)
         self._open: tuple[str, BinaryIO] | None = None
@@ -522,6 +522,14 @@ def writing(place: Path) -> Iterator[None]:
             f"the backup '{shown(place)}' cannot be written: {error.strerror or error}",
             hint="The backup before it is as it was.",
         ) from error
+
+
+def _newest_readable(earlier: list[Path]) -> FolderSource | None:
+    """Return the newest snapshot whose manifest can be read; a damaged one must not keep new ones from being made."""
+    for folder in reversed(earlier):
+        with suppress(BackupError):
+            return FolderSource(folder)
+    return None
 
 
 def _name_after(earlier: str, now: datetime) -> str:
