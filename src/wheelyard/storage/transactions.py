@@ -71,12 +71,13 @@ async def _spooled(backend: Backend, content: Spool | bytes) -> AsyncIterator[Sp
     if isinstance(content, Spool):
         yield content
         return
-    with tempfile.TemporaryDirectory() as private:
-        spool = await spool_bytes(backend.traits.spool_folder or Path(private), content)
-        try:
-            yield spool
-        finally:
-            spool.discard()
+    folder = backend.traits.spool_folder or Path(tempfile.gettempdir())
+    spool = await spool_bytes(folder, content)
+    try:
+        yield spool
+    finally:
+        if spool.is_on_disk:
+            await to_thread.run_sync(spool.discard)
 
 
 async def _take_back(backend: Backend, key: Key, before: Record | None, put: Iterable[Key]) -> None:
