@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC221, ASYNC240  a test may wait for the disk
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from backends import steps
 from wheelyard.backends.filesystem.backend import FileSystemBackend
+from wheelyard.storage.interface import Plan
+from wheelyard.storage.spool import IN_MEMORY_BYTES
 from wheelyard.storage.store import Store
 from wheelyard.testing.conformance import content_of
 
@@ -59,3 +62,37 @@ async def again(scenario: str, store: Store) -> None:
         adds = steps.OLD if scenario == "first publish" else steps.NEW
         await steps.publish(store, listed=listed, adds=adds, acknowledge=steps.void)
     await steps.check(store, [])
+
+
+@pytest.mark.anyio
+async def test_leftovers_are_reclaimed_while_running(tmp_path: Path) -> None:
+    """What a killed process left is removed by one that runs, now and then, at a write; its own folder stays."""
+    store = Store(FileSystemBackend(tmp_path, reclaim_every_s=0), name="main")
+    await store.start()
+    tmp = tmp_path / ".wheelyard/tmp"
+    [ours] = tmp.iterdir()
+    (tmp / "123-dead").mkdir()
+    (tmp / "123-dead/owner").touch()
+    (tmp / "123-dead/spool-123-0").write_bytes(b"half")
+    await store.transact(steps.RECORD, lambda _: Plan(content=b"{}"))
+    assert list(tmp.iterdir()) == [ours]
+    await store.stop()
+
+
+@pytest.mark.anyio
+async def test_a_folder_for_temporary_files_that_somebody_removed(tmp_path: Path) -> None:
+    """A temporary folder that vanishes under a running process is made anew at the next write."""
+    store = Store(FileSystemBackend(tmp_path), name="main")
+    await store.start()
+    tmp = tmp_path / ".wheelyard/tmp"
+    shutil.rmtree(tmp)
+    large = bytes(IN_MEMORY_BYTES + 1)
+    with await store.spool() as spool:
+        spool.write(large)
+        await store.transact(steps.RECORD, lambda _: Plan(content=b"{}", puts={steps.OLD: spool}))
+    assert await store.read_file(steps.OLD, limit_bytes=len(large)) == large
+    with await store.spool() as spool:
+        spool.write(large)
+        assert spool.path.is_relative_to(tmp)
+    await store.stop()
+    assert list(tmp.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -254,8 +255,8 @@ async def test_a_full_disk_while_spooling_is_ours_too(store: Store, monkeypatch:
 
 
 @pytest.mark.anyio
-async def test_a_spool_that_cannot_be_made_is_ours_too(tmp_path: Path) -> None:
-    """The folder for spools may be gone or full."""
+async def test_a_folder_for_spools_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder for spools that somebody removed is replaced by a private one; when none can be made the error is ours."""
 
     class Elsewhere(MemoryBackend):
         @property
@@ -263,12 +264,19 @@ async def test_a_spool_that_cannot_be_made_is_ours_too(tmp_path: Path) -> None:
             return Traits(spool_folder=tmp_path / "gone")
 
     store = Store(Elsewhere(), name="main")
-    spool = await store.spool()
-    spool.write(b"few bytes stay in memory")
-    with pytest.raises(StorageUnavailable):
-        spool.write(bytes(IN_MEMORY_BYTES))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone too"))
+    with await store.spool() as spool:
+        spool.write(b"few bytes stay in memory")
+        with pytest.raises(StorageUnavailable):
+            spool.write(bytes(IN_MEMORY_BYTES))
     with pytest.raises(StorageUnavailable):
         _ = (await store.spool()).path
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with await store.spool() as spool:
+        spool.write(bytes(IN_MEMORY_BYTES + 1))
+        assert spool.path.parent.parent == tmp_path
+    await store.stop()
+    assert os.listdir(tmp_path) == []  # noqa: PTH208  a test may wait for the disk
 
 
 @pytest.mark.anyio

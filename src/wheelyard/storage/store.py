@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -65,19 +65,29 @@ class StoreCounters:
 class StoreSpool(Spool):
     """A spool whose disk errors are ours: a full disk while an upload streams in is `StorageFull` already."""
 
-    def __init__(self, folder: Path, store: str) -> None:
+    def __init__(self, folder: Path, store: str, *, spare: Callable[[], Path]) -> None:
         """
         Make an empty spool.
 
-        Raises:
-            StorageError: The file cannot be made.
+        Args:
+            folder: Where its file will be, if it needs one.
+            store: Name of the index, for messages.
+            spare: Makes a folder that is taken when `folder` is gone; blocks.
         """
         self._store = store
+        self._spare = spare
         super().__init__(folder)
 
     def _to_disk(self) -> None:
+        if not self._path.parent.is_dir():  # somebody cleaned up under the running server
+            self._path = self._spare() / self._path.name
         with wrapped(self._store):
             super()._to_disk()
+
+    def discard(self) -> None:
+        """Close and remove the temporary file; what a disk in trouble does not remove is reclaimed with its folder."""
+        with suppress(OSError):
+            super().discard()
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
         """
@@ -280,7 +290,7 @@ class Store(Backend):
         folder = self._backend.traits.spool_folder or self._own_spool_folder
         if folder is None:
             folder = await to_thread.run_sync(self._spool_folder)
-        return StoreSpool(folder, self.name)
+        return StoreSpool(folder, self.name, spare=self._private_folder)
 
     async def put(self, key: Key, spool: Spool) -> PutOutcome:
         """
@@ -310,7 +320,7 @@ class Store(Backend):
         check_file_key(key)
 
         def fill() -> Spool:
-            spool = StoreSpool(self._spool_folder(), self.name)
+            spool = StoreSpool(self._spool_folder(), self.name, spare=self._private_folder)
             try:
                 spool.write(content)
             except BaseException:
@@ -437,9 +447,13 @@ class Store(Backend):
             counters.seconds[verb] = counters.seconds.get(verb, 0.0) + time.monotonic() - began
 
     def _spool_folder(self) -> Path:
-        """Return the folder for spools; makes a private one the first time when the backend has none. Blocks."""
-        folder = self._backend.traits.spool_folder or self._own_spool_folder
-        if folder is None:
+        """Return the folder for spools; a private one when the backend has none. Blocks."""
+        return self._backend.traits.spool_folder or self._private_folder()
+
+    def _private_folder(self) -> Path:
+        """Return our own folder for spools, made the first time and when it is gone. Blocks."""
+        folder = self._own_spool_folder
+        if folder is None or not folder.is_dir():
             with wrapped(self.name):
                 folder = self._own_spool_folder = Path(tempfile.mkdtemp(prefix="wheelyard-"))
         return folder

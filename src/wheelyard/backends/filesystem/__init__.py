@@ -22,10 +22,12 @@ class FileSystemOptions:
     Attributes:
         path: The storage folder; made when missing. Default: `cache/<index>/storage` in the server's root folder.
         fsync: Whether everything is on disk before it is acknowledged. Switch it off only for storage that may be lost.
+        lock_timeout: Seconds to wait for another process that changes the same project; then the answer is 503.
     """
 
     path: str | None = None
     fsync: bool = True
+    lock_timeout: int = 30
 
 
 def _open(options: FileSystemOptions, context: BackendContext) -> Backend:
@@ -33,7 +35,7 @@ def _open(options: FileSystemOptions, context: BackendContext) -> Backend:
     from wheelyard.backends.filesystem.backend import FileSystemBackend  # noqa: PLC0415  options load without it
 
     folder = context.folder / "storage" if options.path is None else Path(options.path).expanduser()
-    return FileSystemBackend(folder, fsync=options.fsync)
+    return FileSystemBackend(folder, fsync=options.fsync, lock_timeout_s=options.lock_timeout)
 
 
 plugin = BackendPlugin(name="file_system", options=FileSystemOptions, open=_open)

@@ -38,7 +38,7 @@ from wheelyard.backends.filesystem.journal import Journal, Told, parse_cursor
 from wheelyard.backends.filesystem.listing import list_files, list_records
 from wheelyard.backends.filesystem.locks import FileLocks
 from wheelyard.backends.filesystem.syncs import PendingSyncs
-from wheelyard.backends.filesystem.workplace import Workplace
+from wheelyard.backends.filesystem.workplace import RECLAIM_EVERY_S, Workplace
 from wheelyard.errors import Conflict, KeyNotFound, RecordDamaged, StorageError
 from wheelyard.model import Key, Revision, Sha256Hex
 from wheelyard.storage.findings import Finding
@@ -59,11 +59,14 @@ from wheelyard.storage.interface import (
 from wheelyard.storage.spool import PIECE_BYTES, Spool
 
 _SHARDS: Final = 64  # lock files of each kind
-_LOCK_TIMEOUT_S: Final = 30.0  # a swap takes milliseconds; who waits that long waits for a stopped process
-_EXCLUSIVE_TIMEOUT_S: Final = 10 * 60.0  # a publish of a very large file over a slow disk
+LOCK_TIMEOUT_S: Final = 30.0  # a swap takes milliseconds; who waits that long waits for a stopped process
+_EXCLUSIVE_TIMEOUT_FACTOR: Final = 2.0  # a publish waits for the disk as well, and copies where no links are made
 _COARSE_CLOCK_NS: Final = 2_000_000_000  # file systems that keep seconds keep even ones at worst
 _TRANSACT_ATTEMPTS: Final = 20  # other writers of one record that are outwaited before a conflict is reported
 _PLACE_ATTEMPTS: Final = 50  # times that others may remove our new, still empty folder under us
+
+# With these a start goes on: what is there can be read, and writing is tried again at each write.
+_READABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT})
 
 # What `link` answers where a link cannot be made, although a copy could.
 _NO_LINK: Final = frozenset(
@@ -82,18 +85,26 @@ class FileSystemBackend(Backend):
     Args:
         root: The storage folder; `start` makes it.
         fsync: Whether everything is on disk before it is acknowledged.
-        lock_timeout_s: Longest wait for another process that swaps a record.
+        lock_timeout_s: Longest wait for another process that swaps a record; for one that publishes, twice as long.
+        reclaim_every_s: How often the temporary files of dead processes are looked for, besides at the start.
     """
 
-    def __init__(self, root: Path, *, fsync: bool = True, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fsync: bool = True,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
+        reclaim_every_s: float = RECLAIM_EVERY_S,
+    ) -> None:
         self._root = str(root.absolute())
         self._folders = Folders(self._root, fsync=fsync)
-        self._workplace = Workplace(root.absolute(), fsync=fsync)
+        self._workplace = Workplace(root.absolute(), fsync=fsync, reclaim_every_s=reclaim_every_s)
         self._journal = Journal(self._workplace.folder)
         locks = partial(FileLocks, self._workplace.locks, shards=_SHARDS)
         self._record_locks = locks(kind="record", timeout_s=lock_timeout_s)
         # A kind of its own, since `write` is called while `exclusive` is held.
-        self._publish_locks = locks(kind="publish", timeout_s=max(lock_timeout_s, _EXCLUSIVE_TIMEOUT_S))
+        self._publish_locks = locks(kind="publish", timeout_s=lock_timeout_s * _EXCLUSIVE_TIMEOUT_FACTOR)
         self._file_locks = locks(kind="file", timeout_s=lock_timeout_s)
         self._links = True
         self._unsettled = False
@@ -104,13 +115,13 @@ class FileSystemBackend(Backend):
         return Traits(spool_folder=self._workplace.tmp, fresh=True, verified_put=True)
 
     async def start(self) -> None:
-        """Make the folders and reclaim what killed processes left; storage that only can be read is read."""
+        """Make the folders and reclaim what killed processes left; storage that only can be read, or is full, is read."""
 
         def start() -> None:
             try:
                 self._workplace.open(self._journal)
             except OSError as error:
-                if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM) or not self._folders.is_there():
+                if error.errno not in _READABLE or not self._folders.is_there():
                     raise
 
         await to_thread.run_sync(start)
@@ -243,10 +254,12 @@ class FileSystemBackend(Backend):
 
     def _transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
         """Transact; the caller holds the publish lock of the record."""
+        self._workplace.reclaim_again()
         for _ in range(_TRANSACT_ATTEMPTS):
             record = self._read_or_none(key)
             plan = decide(record)
             if plan is None:
+                self._settle(key, record)
                 return None
             try:
                 revision = self._carried_out(key, record, plan)
@@ -257,6 +270,16 @@ class FileSystemBackend(Backend):
                     self._delete(each)
             return revision
         raise Conflict(key)
+
+    def _settle(self, key: Key, record: Record | None) -> None:
+        """
+        Make durable what a transaction found as it should be, for its caller will acknowledge it.
+
+        Whoever wrote it may have been killed between the rename and the sync that follows it.
+        """
+        if record is not None:
+            with self._folders.entered(key, create=True) as (folder, _):
+                self._folders.sync(folder)
 
     def _carried_out(self, key: Key, record: Record | None, plan: Plan) -> Revision | Absent:
         """
