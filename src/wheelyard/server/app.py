@@ -131,12 +131,12 @@ class App:
             target = self.understand(request)
             answer = await self._route(request, target, receive)
         except WheelyardError as error:
-            answer = self._refused(error, request, target)
+            answer = await self._refused(error, request, target)
         except Exception as error:  # noqa: BLE001  the last line of defence: the caller gets a clean 500, the log the rest
             _log.exception("internal-error", method=request.method, path=request.raw_path.decode("latin-1"))
             unknown = WheelyardError("something went wrong on the server; its log says what")
             unknown.__cause__ = error
-            answer = self._refused(unknown, request, target)
+            answer = await self._refused(unknown, request, target)
         self.parts.metrics.answers.labels(answer.status, "other" if target is None else target.kind.name.lower()).inc()
         return answer
 
@@ -196,7 +196,7 @@ class App:
             return MethodNotAllowed(request.method, path, allowed=("POST",), hint=hint)
         return MethodNotAllowed(request.method, path, allowed=("GET", "HEAD", "POST"))
 
-    def _refused(self, error: WheelyardError, request: Request, target: Target | None) -> Answer:
+    async def _refused(self, error: WheelyardError, request: Request, target: Target | None) -> Answer:
         if isinstance(error, ClientGone):
             _log.info("client-gone", path=request.raw_path.decode("latin-1"))
         is_upload = (
@@ -205,6 +205,7 @@ class App:
         if is_upload:
             return upload_problem(error, accept=request.text(b"accept"))
         if request.is_navigation:
+            await self.parts.browsing.prepare()
             return self.parts.browsing.refused(error, request, page_problem)
         return problem(error)
 

@@ -39,6 +39,7 @@ from wheelyard.server.targets import Target
 from wheelyard.state.sessions import Sessions
 from wheelyard.ui.about import About, read_about
 from wheelyard.ui.csrf import check_same_site
+from wheelyard.ui.environment import preload
 from wheelyard.ui.links import Frame
 from wheelyard.ui.pages import PAGE_HEADERS, error_page, home_page, login_page, logout_page, project_page
 from wheelyard.ui.readme import Descriptions
@@ -79,6 +80,7 @@ class Browsing:
         self._root_path = root_path
         self._lifetime = timedelta(seconds=lifetime_s)
         self._descriptions = Descriptions()
+        self._is_prepared = False
 
     async def answer(self, request: Request, target: Target, receive: Receive) -> Answer:
         """
@@ -88,6 +90,7 @@ class Browsing:
             NotFound: There is no such page.
             WheelyardError: As the gate and the index raise it.
         """
+        await self.prepare()
         match target.segments:
             case ("login",):
                 return await self._login(request, receive)
@@ -106,6 +109,12 @@ class Browsing:
                 return await self._project(request, target.index, name, version)
             case _:
                 raise NotFound(f"nothing here is called '{shown('/'.join(target.segments))}'")
+
+    async def prepare(self) -> None:
+        """Have the templates read before the first page is rendered, in a thread; nothing afterwards."""
+        if not self._is_prepared:
+            await to_thread.run_sync(preload)
+            self._is_prepared = True
 
     # -- login -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
+from wheelyard.ui.static import static_file
+
 if TYPE_CHECKING:
     from jinja2 import Environment
 
@@ -16,6 +18,15 @@ _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 def render(template: str, /, **values: object) -> bytes:
     """Return a page, encoded; lone surrogates of damaged text become question marks."""
     return _environment().get_template(template).render(values).encode("utf-8", "replace")
+
+
+@cache
+def preload() -> None:
+    """Read every template and static file, so that rendering a page afterwards reads nothing. Blocks."""
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
+    static_file("")
 
 
 def size(number: int) -> str:
