@@ -231,7 +231,7 @@ class Server:
         async with AsyncExitStack() as opened:
             served: list[Served] = []
             for index in settings.indexes:
-                store = make_store(settings, index)
+                store = await to_thread.run_sync(make_store, settings, index)  # reads which backends are installed
                 await store.start()
                 opened.push_async_callback(store.stop)
                 hosted = make_hosted(settings, index, store)
@@ -254,9 +254,11 @@ class Server:
 
     async def _initialize(self, config: str, admin_secret: str) -> None:
         """Take a new configuration; the old one stays when anything about the new one is wrong."""
-        settings = reconfigured(self.settings, config=config, admin_secret=admin_secret)
+        settings = await to_thread.run_sync(
+            lambda: reconfigured(self.settings, config=config, admin_secret=admin_secret)
+        )
         catalog = await self._catalog(settings)
-        keep_configuration(settings.root, config=config, admin_secret=admin_secret)
+        await to_thread.run_sync(lambda: keep_configuration(settings.root, config=config, admin_secret=admin_secret))
         self.settings = settings
         self.state.catalog = catalog
         self._remembered.clear()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
+from blockbuster import blockbuster_ctx
 
 from wheelyard.compose import Server, make_app
 from wheelyard.settings import IndexSettings, Secret, ServerSettings, Settings
@@ -137,6 +138,14 @@ def _form(path: Path, **fields: Any) -> tuple[str, bytes]:
     return multipart_body(form_fields(path, **fields), path.name, path.read_bytes())
 
 
+@contextmanager
+def nothing_blocks() -> Iterator[None]:
+    """Fail whatever blocks the event loop in our own code, but for the one `stat` that a question to a folder costs."""
+    with blockbuster_ctx("wheelyard", excluded_modules=["wheelyard.testing"]) as blockbuster:
+        blockbuster.functions["os.stat"].deactivate()
+        yield
+
+
 @asynccontextmanager
 async def composed(
     folder: Path,
@@ -170,4 +179,5 @@ async def composed(
         httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client,
     ):
         client.headers.clear()  # each test says what is sent
-        yield Site(made, client, files, chosen.root)
+        with nothing_blocks():
+            yield Site(made, client, files, chosen.root)

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlencode
 
+import anyio
 import httpx2
 import pytest
+from anyio import to_thread
 
 from server.sites import ADMIN, READ, WRITE, Credentials, Site, basic, composed, index_settings
 from wheelyard.settings import load_settings
@@ -82,6 +84,20 @@ async def test_open_while_unconfigured(fresh: Site) -> None:
     again = await initialize(fresh)
     assert again.status_code == 401
     assert again.headers["www-authenticate"].startswith("Basic realm=")
+
+
+async def test_two_at_once(fresh: Site) -> None:
+    """Of two strangers who configure an open server at the same moment, one does and the other is refused."""
+    statuses: list[int] = []
+
+    async def one(name: str) -> None:
+        statuses.append((await initialize(fresh, config=CONFIG.replace("team", name), admin_secret="")).status_code)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(one, "first")
+        group.start_soon(one, "second")
+    assert sorted(statuses) == [200, 401]
+    assert len(fresh.server.settings.indexes) == 1
 
 
 async def test_old_secrets_end(fresh: Site) -> None:
@@ -249,7 +265,7 @@ async def test_kept(fresh: Site, tmp_path: Path) -> None:
         path = fresh.root / name
         assert path.read_text() == text
         assert path.stat().st_mode & 0o777 == 0o600
-    again = load_settings(tmp_path / "root", environ={})
+    again = await to_thread.run_sync(lambda: load_settings(tmp_path / "root", environ={}))
     assert [index.name for index in again.indexes] == ["team"]
     assert again.indexes[0].admin_secret is not None
     assert again.indexes[0].admin_secret.raw == "team-admin"

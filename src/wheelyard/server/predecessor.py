@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
+import anyio
+
 from wheelyard.auth.access import Access
 from wheelyard.auth.authenticators import Authenticator
 from wheelyard.auth.credentials import parse_authorization
@@ -51,6 +53,7 @@ class Initializing:
         self._admins = admins
         self._initialize = initialize
         self._limits = limits
+        self._one_at_a_time = anyio.Lock()
 
     async def answer(self, request: Request, body: bytes) -> Answer:
         """
@@ -63,6 +66,10 @@ class Initializing:
             InvalidRequest: The form does not have both parts.
             ConfigError: The configuration is wrong; every mistake is named and the old one stays.
         """
+        async with self._one_at_a_time:  # of two strangers who meet an open server, one comes first
+            return await self._answer(request, body)
+
+    async def _answer(self, request: Request, body: bytes) -> Answer:
         if not await self._is_open():
             await self._check_admin(request)
         fields = parse_plain_form(request.text(b"content-type") or "", body, self._limits)
