@@ -16,11 +16,11 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import structlog
 from anyio import to_thread
@@ -397,6 +397,28 @@ def url_of(settings: Settings, sockets: Sequence[socket.socket]) -> str:
     )
 
 
+class _UnfailingText:
+    """
+    Where log lines go: what cannot be written is dropped.
+
+    A log on a full disk, or a pipe that nobody reads any more, must not fail the publish that it tells of.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        """Write, or drop."""
+        with suppress(OSError):
+            self._out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush, or not."""
+        with suppress(OSError):
+            self._out.flush()
+
+
 def configure_log(level: str, *, out: TextIO = sys.stderr) -> None:
     """Send log lines to standard error: for people on a terminal, as JSON elsewhere; never with local variables."""
     numbers = logging.getLevelNamesMapping()
@@ -414,7 +436,7 @@ def configure_log(level: str, *, out: TextIO = sys.stderr) -> None:
             *render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _UnfailingText(out))),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=numbers[level.upper()], stream=out, format="%(levelname)s %(name)s: %(message)s")
@@ -432,6 +454,7 @@ def run_server(settings: Settings, *, announce: Callable[[str], None] | None = N
     """
     sockets = bind(settings)
     if announce is not None:
-        announce(url_of(settings, sockets))
+        with suppress(OSError):  # as in the log: a banner that cannot be written keeps nobody from serving
+            announce(url_of(settings, sockets))
     serve = serve_granian if settings.server.http_server == "granian" else serve_uvicorn
     serve(Make(settings), sockets, run_options(settings))

@@ -466,17 +466,24 @@ class RecordDamaged(StorageError):
 
 
 class StorageFull(StorageError):
-    """No room left; nothing was written."""
+    """
+    No room left, or none for a file of that size; nothing was written.
+
+    Attributes:
+        file_limit: Whether there is room, and a limit of the system on the size of one file was passed.
+    """
 
     code = "storage-full"
 
-    def __init__(self, *, store: str = "", key: str | None = None) -> None:
-        super().__init__(
-            "the storage of this index is full; nothing was kept",
-            store=store,
-            key=key,
-            hint="An administrator has to make room; then send the same again.",
-        )
+    def __init__(self, *, store: str = "", key: str | None = None, file_limit: bool = False) -> None:
+        if file_limit:
+            message = "the file passes a limit of the server's system on the size of files; nothing was kept"
+            hint = "An administrator can raise the limit (`ulimit -f`); then send the same again."
+        else:
+            message = "the storage of this index is full; nothing was kept"
+            hint = "An administrator has to make room; then send the same again."
+        super().__init__(message, store=store, key=key, hint=hint)
+        self.file_limit = file_limit
 
 
 class StorageReadOnly(StorageError):

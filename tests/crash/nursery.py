@@ -220,8 +220,10 @@ class Server(Running):
     def wait_killed(self) -> bool:
         return self.child.wait(5) is not None
 
-    def arm(self) -> None:
-        self.armed.touch()
+    def arm(self, at: int | None = None) -> None:
+        fresh = self.armed.with_suffix(".new")
+        fresh.write_text("" if at is None else str(at))
+        fresh.rename(self.armed)
 
     def disarm(self) -> None:
         self.armed.unlink(missing_ok=True)

@@ -25,6 +25,8 @@ def storage_error(error: Exception, *, store: str, key: str | None = None) -> St
     """Return our error for what a disk or a network raised; the caller raises it `from` the cause."""
     if isinstance(error, OSError) and error.errno in _FULL:
         return StorageFull(store=store, key=key)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return StorageFull(store=store, key=key, file_limit=True)
     if isinstance(error, OSError) and error.errno in _READ_ONLY:
         return StorageReadOnly(store=store, key=key)
     about = "" if key is None else f" for '{shown(key)}'"

@@ -47,11 +47,13 @@ class Plan:
     What happens, and when.
 
     Attributes:
-        armed: Steps are counted while this file exists; "" counts from the start.
+        armed: Steps are counted while this file exists; "" counts from the start. A file put in its place begins to count
+            anew, and a number in it stands for `at`.
         at: Number of the step, the first is 1; 0 for none.
         fault: `kill` (SIGKILL), `stop` (SIGSTOP), or the name of an errno that the step raises.
         when: `before` the step, `after` it, or `half`: a write of which half arrived. Only for `kill` and `stop`.
         lasting: Every later step fails too, until `armed` is removed.
+        reads: Whether an `open` for reading counts too.
         steps: Names of functions of `os`.
         tally: A line with its name is appended to this file for every counted step; "" for none.
     """
@@ -61,6 +63,7 @@ class Plan:
     fault: str = "kill"
     when: str = "before"
     lasting: bool = False
+    reads: bool = False
     steps: Sequence[str] = CHANGES
     tally: str = ""
 
@@ -77,6 +80,8 @@ class Steps:
         self._plan = plan
         self._guard = threading.Lock()
         self._number = 0
+        self._at = plan.at
+        self._armed_by: tuple[int, int] | None = None
         self._write = os.write
         self._tally = os.open(plan.tally, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600) if plan.tally else None
 
@@ -102,9 +107,19 @@ class Steps:
         return call
 
     def _counts(self, name: str, arguments: Sequence[Any]) -> bool:
-        if name == "open" and not (len(arguments) > 1 and arguments[1] & _WRITES):
+        if name == "open" and not self._plan.reads and not (len(arguments) > 1 and arguments[1] & _WRITES):
             return False
-        return not self._plan.armed or os.path.exists(self._plan.armed)  # noqa: PTH110  no Path object per step
+        if not self._plan.armed:
+            return True
+        try:
+            status = os.stat(self._plan.armed)  # noqa: PTH116  no Path object per step
+        except FileNotFoundError:
+            return False
+        if self._armed_by != (status.st_ino, status.st_mtime_ns):
+            self._armed_by = (status.st_ino, status.st_mtime_ns)
+            with open(self._plan.armed, encoding="ascii") as armed:  # noqa: PTH123  as above
+                self._number, self._at = 0, int(armed.read() or self._plan.at)
+        return True
 
     def _is_now(self, name: str) -> bool:
         with self._guard:
@@ -112,7 +127,7 @@ class Steps:
             number = self._number
             if self._tally is not None:
                 self._write(self._tally, f"{name}\n".encode())
-        return number == self._plan.at or (self._plan.lasting and number > self._plan.at > 0)
+        return number == self._at or (self._plan.lasting and number > self._at > 0)
 
     def _happen(self) -> None:
         if self._plan.fault == "kill":

@@ -68,8 +68,8 @@ class Running(ABC):
         """Wait until it is gone; False when it is still there after some seconds."""
 
     @abstractmethod
-    def arm(self) -> None:
-        """From now on its plan counts steps."""
+    def arm(self, at: int | None = None) -> None:
+        """From now on its plan counts steps, anew; `at` stands for the number in the plan."""
 
     @abstractmethod
     def disarm(self) -> None:
@@ -125,32 +125,33 @@ class Scenario:
     adds: Package | None = None
 
 
-def _state(*files: Package, yanked: Iterable[Package] = (), status: str = "active") -> Listed:
+def state_of(*files: Package, yanked: Iterable[Package] = (), status: str = "active") -> Listed:
+    """Return how a page lists files."""
     return Listed({each.filename: each.sha256 for each in files}, {each.filename: "broken" for each in yanked}, status)
 
 
 SCENARIOS: Sequence[Scenario] = (
-    Scenario("publish first", lambda client: client.publish(ONE), None, _state(ONE), adds=ONE),
-    Scenario("publish next", lambda client: client.publish(TWO), _state(ONE), _state(ONE, TWO), adds=TWO),
-    Scenario("yank", lambda client: client.yank("demo", "1.0"), _state(ONE, TWO), _state(ONE, TWO, yanked=[ONE])),
+    Scenario("publish first", lambda client: client.publish(ONE), None, state_of(ONE), adds=ONE),
+    Scenario("publish next", lambda client: client.publish(TWO), state_of(ONE), state_of(ONE, TWO), adds=TWO),
+    Scenario("yank", lambda client: client.yank("demo", "1.0"), state_of(ONE, TWO), state_of(ONE, TWO, yanked=[ONE])),
     Scenario(
         "unyank",
         lambda client: client.unyank("demo", "1.0"),
-        _state(ONE, TWO, yanked=[ONE]),
-        _state(ONE, TWO),
+        state_of(ONE, TWO, yanked=[ONE]),
+        state_of(ONE, TWO),
         setup=lambda client: client.yank("demo", "1.0"),
     ),
     Scenario(
-        "status", lambda client: client.set_status("demo", "archived"), _state(ONE), _state(ONE, status="archived")
+        "status", lambda client: client.set_status("demo", "archived"), state_of(ONE), state_of(ONE, status="archived")
     ),
     Scenario(
         "delete file",
         lambda client: client.delete("demo", filename=ONE.filename),
-        _state(ONE, TWO),
-        _state(TWO),
+        state_of(ONE, TWO),
+        state_of(TWO),
     ),
-    Scenario("delete release", lambda client: client.delete("demo", version="2.0"), _state(ONE, TWO), _state(ONE)),
-    Scenario("delete project", lambda client: client.delete("demo"), _state(ONE, TWO), None),
+    Scenario("delete release", lambda client: client.delete("demo", version="2.0"), state_of(ONE, TWO), state_of(ONE)),
+    Scenario("delete project", lambda client: client.delete("demo"), state_of(ONE, TWO), None),
 )
 
 
@@ -385,14 +386,14 @@ class TwoServersSuite(_Suite):
             assert reader.listed(each.project) is None
             assert writer.publish(each).status_code == 200  # noqa: PLR2004  OK
             assert each.project in reader.names()
-            assert reader.listed(each.project) == _state(each)
+            assert reader.listed(each.project) == state_of(each)
             assert reader.get(f"/simple/{each.project}/{each.filename}").content == each.content
             assert writer.publish(next_one).status_code == 200  # noqa: PLR2004  OK
-            assert reader.listed(each.project) == _state(each, next_one)
+            assert reader.listed(each.project) == state_of(each, next_one)
             assert writer.yank(each.project, "1.0").status_code == 200  # noqa: PLR2004  OK
-            assert reader.listed(each.project) == _state(each, next_one, yanked=[each])
+            assert reader.listed(each.project) == state_of(each, next_one, yanked=[each])
             assert writer.delete(each.project, version="2.0").status_code == 200  # noqa: PLR2004  OK
-            assert reader.listed(each.project) == _state(each, yanked=[each])
+            assert reader.listed(each.project) == state_of(each, yanked=[each])
             assert reader.get(f"/simple/{each.project}/{next_one.filename}").status_code == 404  # noqa: PLR2004  gone
             assert writer.delete(each.project).status_code == 200  # noqa: PLR2004  OK
             assert each.project not in reader.names()
@@ -421,7 +422,7 @@ class TwoServersSuite(_Suite):
             assert (published.status_code, deleted.status_code) == (200, 200)
             one, other = check_both(pair, Ledger())
             assert one == other
-            assert one.get("demo") in (None, _state(new))
+            assert one.get("demo") in (None, state_of(new))
             if "demo" in one:
                 assert pair[number % 2].delete("demo").status_code == 200  # noqa: PLR2004  OK
 
