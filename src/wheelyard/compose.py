@@ -254,6 +254,12 @@ class Server:
 
     async def _initialize(self, config: str, admin_secret: str) -> None:
         """Take a new configuration; the old one stays when anything about the new one is wrong."""
+        if self.settings.server.workers > 1:
+            # Each process has its own: the others would serve, and believe in, what was before.
+            text = (
+                f"this server runs in {self.settings.server.workers} processes and cannot be configured while it runs"
+            )
+            raise ConfigError([f"{text}; put config.toml and admin_secret.toml into its ROOT and start it again"])
         settings = await to_thread.run_sync(
             lambda: reconfigured(self.settings, config=config, admin_secret=admin_secret)
         )

@@ -255,6 +255,17 @@ async def test_no_secret_repeated(fresh: Site) -> None:
     assert "hidden" not in answer.text
 
 
+async def test_several_processes(tmp_path: Path) -> None:
+    """A server of several processes cannot take a configuration in one of them; it says what to do instead."""
+    async with composed(tmp_path, workers=2) as site:
+        answer = await initialize(site, auth=ADMIN)
+        assert answer.status_code == 400
+        assert "2 processes" in answer.text
+        assert "config.toml" in answer.text
+        assert (await site.get("/simple/")).status_code == 200
+        assert not (site.root / "config.toml").exists()
+
+
 # --- initialize, kept ----------------------------------------------------------------------------------------------
 
 

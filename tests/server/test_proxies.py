@@ -14,7 +14,7 @@ from wheelyard.testing.builders import WheelBuilder
 
 pytestmark = pytest.mark.anyio
 
-ALL = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "forwarded"})
+ALL = frozenset({"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "forwarded"})
 
 
 async def seen_by_app(
@@ -132,6 +132,27 @@ async def test_forwarded(value: str, expected: dict[str, str]) -> None:
 async def test_odd_scheme(scheme: str) -> None:
     """A scheme is http or https, whatever a proxy says."""
     assert (await seen_by_app([("X-Forwarded-Proto", scheme)]))["scheme"] == "http"
+
+
+PORTS = [
+    ("packages.example", "8443", "https", "packages.example:8443"),
+    ("packages.example", "443", "https", "packages.example"),
+    ("packages.example", "443", "http", "packages.example:443"),
+    ("packages.example:9000", "8443", "https", "packages.example:9000"),
+    ("[2001:db8::1]", "8443", "https", "[2001:db8::1]:8443"),
+    ("[2001:db8::1]:9000", "8443", "https", "[2001:db8::1]:9000"),
+    ("packages.example", "x", "https", "packages.example"),
+    ("packages.example", "", "https", "packages.example"),
+    ("packages.example", "999999", "https", "packages.example"),
+]
+
+
+@pytest.mark.parametrize(("host", "port", "scheme", "expected"), PORTS)
+async def test_port(host: str, port: str, scheme: str, expected: str) -> None:
+    """A port that a proxy tells goes with the host, unless the host has one or the scheme has it anyway."""
+    told = [("X-Forwarded-Host", host), ("X-Forwarded-Port", port), ("X-Forwarded-Proto", scheme)]
+    assert (await seen_by_app(told))["host"] == expected
+    assert (await seen_by_app(told, believed=ALL - {"x-forwarded-port"}))["host"] == host
 
 
 async def ask_json(site: Site, **told: str) -> str:

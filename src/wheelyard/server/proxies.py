@@ -16,6 +16,8 @@ from wheelyard.server.asgi import ASGIApp, Receive, Scope, Send
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _SCHEMES = frozenset({"http", "https"})
+_OWN_PORT = {"http": "80", "https": "443"}
+_PORT_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,16 @@ class ForwardedHeaders:
             applied["scheme"] = told["proto"]
         if "for" in told:
             applied["client"] = (told["for"], 0)
-        if "host" in told:
+        if "host" in told or "port" in told:
             others = [(name, value) for name, value in scope["headers"] if name != b"host"]
-            applied["headers"] = [*others, (b"host", told["host"].encode("latin-1"))]
+            sent = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+            host = _with_port(told.get("host", sent), told.get("port", ""), applied["scheme"])
+            applied["headers"] = [*others, (b"host", host.encode("latin-1"))]
         return applied
 
     def _told(self, headers: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:
         told: dict[str, str] = {}
-        for part in ("for", "proto", "host"):
+        for part in ("for", "proto", "host", "port"):
             name = f"x-forwarded-{part}"
             if name in self._trust.headers and (value := self._believed(headers, name)):
                 told[part] = value
@@ -95,3 +99,10 @@ class ForwardedHeaders:
         values = [value.decode("latin-1") for key, value in headers if key == wanted]
         elements = [element.strip() for value in values for element in value.split(",") if element.strip()]
         return elements[-min(self._trust.count, len(elements))] if elements else None
+
+
+def _with_port(host: str, port: str, scheme: str) -> str:
+    """Return the host with the port that a proxy told, unless it names one or the port is the scheme's own."""
+    names_one = host.rpartition(":")[2].isdigit() and not host.endswith("]")
+    is_port = port.isascii() and port.isdigit() and len(port) <= _PORT_DIGITS
+    return host if names_one or not host or not is_port or port == _OWN_PORT.get(scheme) else f"{host}:{port}"
