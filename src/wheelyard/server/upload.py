@@ -64,10 +64,10 @@ class Uploading:
             raise MethodNotAllowed(request.method, path, allowed=("GET", "HEAD"), hint=hint)
         # Before the body is read: a stranger cannot make us write gigabytes.
         admitted = await self._gate.admit(target.index, request, Access.WRITE)
-        self._check_length(request, admitted)
+        most_bytes = self._most_bytes(request, admitted)
         spool = await admitted.served.store.spool()
         try:
-            reception = _Reception(admitted, spool, self._limits, request)
+            reception = _Reception(admitted, spool, self._limits, request, most_bytes=most_bytes)
             form = await reception.receive(receive)
             upload = Upload(form, reception.filename, spool, admitted.principal.name)
             published = await guarded(admitted).publish(upload)
@@ -84,9 +84,9 @@ class Uploading:
         )
         return _accepted(published)
 
-    def _check_length(self, request: Request, admitted: Admitted) -> None:
+    def _most_bytes(self, request: Request, admitted: Admitted) -> int:
         """
-        Refuse a body whose announced length cannot be taken, before any of it is read.
+        Return how long the body may be; one that announces more is refused before any of it is read.
 
         Raises:
             RequestTooLarge: It is longer than the form and the largest file together.
@@ -97,13 +97,18 @@ class Uploading:
             most = admitted.served.max_file_bytes + 2 * self._limits.max_fields_bytes
         if announced.isdigit() and int(announced) > most:
             raise RequestTooLarge("the upload", limit_bytes=most)
+        return most
 
 
 class _Reception:
     """One upload on its way from the socket to the spool."""
 
-    def __init__(self, admitted: Admitted, spool: Spool, limits: FormLimits, request: Request) -> None:
+    def __init__(
+        self, admitted: Admitted, spool: Spool, limits: FormLimits, request: Request, *, most_bytes: int
+    ) -> None:
         self.filename = ""
+        self._most_bytes = most_bytes
+        self._body_bytes = 0
         self._limit_bytes = admitted.served.max_file_bytes
         self._spool = spool
         self._parser = UploadFormParser(request.text(b"content-type") or "", limits=limits)
@@ -119,11 +124,15 @@ class _Reception:
         Raises:
             InvalidRequest: It is no upload form.
             ClientGone: The client left before its end.
+            RequestTooLarge: The body is longer than allowed; reading stops there.
             FileTooLarge: The file passes the limit of the index; reading stops there.
             InvalidUpload: Fields cannot be read, or there is no file.
             StorageFull: The disk did not take the file.
         """
         async for piece in body_of(receive):
+            self._body_bytes += len(piece)
+            if self._body_bytes > self._most_bytes:  # it came in chunks, or its length lied
+                raise RequestTooLarge("the upload", limit_bytes=self._most_bytes)
             self._take(piece)
             if len(self._waiting) >= PIECE_BYTES:
                 await self._spill()
