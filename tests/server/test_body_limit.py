@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from server.sites import WRITE, composed
 
+from server.sites import WRITE, composed
 from wheelyard.testing.builders import WheelBuilder, form_fields, multipart_body
 
 pytestmark = pytest.mark.anyio
