@@ -78,6 +78,15 @@ def test_signatures_are_exempt(refusal: Refusal) -> None:
     assert refusal(WheelBuilder(extra=signatures)) == ""
 
 
+@pytest.mark.parametrize("name", ["demo-1.0.dist-info/RECORD.jws", "demo/folder/"])
+def test_members_without_a_row_are_read_too(refusal: Refusal, name: str) -> None:
+    """AR-06: what cannot be unpacked is refused also where RECORD says nothing of it, since installers stop there."""
+    damaged = ZipMember(
+        name=name, packed=b"\xff\xff\xff", content=b"", mode=0o40755 if name.endswith("/") else 0o100644
+    )
+    assert "packed data that is damaged" in refusal(WheelBuilder(extra=[damaged]))
+
+
 def test_unlisted_member(refusal: Refusal) -> None:
     """AR-06: a member that was added after the build is noticed."""
     assert "'demo/evil.py' of the wheel is not listed" in refusal(WheelBuilder(extra=[ZipMember(name="demo/evil.py")]))

@@ -214,6 +214,31 @@ def test_malformed_bodies(content: bytes) -> None:
         read(content)
 
 
+@pytest.mark.parametrize("size", [1, 2, 7, 10_000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" + fields(("name", "demo")),
+        b"preamble\r\n" + fields(("name", "demo")),
+        fields(("name", "demo")).replace(b"Content-Disposition", b"\nContent-Disposition"),
+        fields(("name", "demo")).replace(b"form-data;", b"form-data;\n"),
+    ],
+    ids=["byte in front", "preamble", "line feed in front of a header", "line feed in a header"],
+)
+def test_what_is_malformed_does_not_depend_on_the_pieces(content: bytes, size: int) -> None:
+    """A form that begins otherwise, or has a lone line feed in a header, is refused however it was cut."""
+    with pytest.raises(InvalidRequest, match="malformed"):
+        read(content, chunk=size)
+
+
+@pytest.mark.parametrize("size", [1, 5, 10_000])
+def test_a_form_may_begin_with_a_line_break(size: int) -> None:
+    """UP-01: some clients end their headers with one line break too many."""
+    content = b"\r\n" + fields(("name", "demo"))
+    form, _ = read(content, chunk=size)
+    assert form.one("name") == "demo"
+
+
 def test_limits() -> None:
     """UF-11: the number of fields, the size of one, of all, and of headers are bounded; each limit names itself."""
     limits = FormLimits(max_fields=3, max_field_bytes=10, max_header_bytes=100, max_fields_bytes=25)

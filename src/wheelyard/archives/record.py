@@ -86,6 +86,8 @@ def check_record(structure: ZipStructure, folder: str, findings: Findings, budge
     is_hashed = budget.unpacked_bytes <= budget.limits.hashed_bytes
     for member in structure.members.values():
         if member.is_folder or member.name in exempt:
+            if is_hashed:
+                _read_through(structure, member, budget)
             continue
         why = _row_fault(member, rows.get(member.name))
         if why is None and is_hashed and not _content_fits(structure, member, rows[member.name], budget):
@@ -100,6 +102,12 @@ def _read(structure: ZipStructure, name: str, budget: Budget) -> bytes:
     if member.size > budget.limits.record_bytes:
         raise ArchiveError(f"RECORD has more than {budget.limits.record_bytes} bytes", part=name)
     return b"".join(member_pieces(structure.source, member, budget))
+
+
+def _read_through(structure: ZipStructure, member: ZipMember, budget: Budget) -> None:
+    """Check a member of which RECORD says nothing: what cannot be unpacked stops every installer, wherever it is."""
+    for _ in member_pieces(structure.source, member, budget):
+        pass
 
 
 def _row_fault(member: ZipMember, row: RecordRow | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from email.utils import format_datetime
 from enum import Enum
 from hashlib import sha256
 from typing import Final
@@ -65,13 +65,8 @@ def if_range_allows(header: str | None, etag: str, last_modified: datetime | Non
     header = header.strip()
     if header.startswith(('"', "W/")):
         return header == etag and not etag.startswith("W/")
-    if last_modified is None:
-        return False
-    try:
-        date = parsedate_to_datetime(header)
-    except ValueError:
-        return False
-    return date.replace(tzinfo=date.tzinfo or UTC) == last_modified.replace(microsecond=0)
+    # Compared as text: a client sends back what it was sent, and `parsedate_to_datetime` passes over junk behind a date.
+    return last_modified is not None and header == format_datetime(last_modified.astimezone(UTC), usegmt=True)
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | Unsatisfiable | None:

@@ -15,6 +15,7 @@ from urllib.parse import parse_qsl, unquote
 from multipart import (  # type: ignore[import-untyped]
     MultipartError,
     MultipartSegment,
+    ParserError,
     ParserLimitReached,
     PushMultipartParser,
     parse_options_header,
@@ -60,7 +61,7 @@ _GONE_ACTIONS = ("submit", "submit_pkg_info", "doc_upload", "verify", "register"
 _MAX_PART_HEADERS = 8  # RFC 7578 allows three
 _MAX_BOUNDARY = 70  # RFC 2046 5.1.1
 _BOUNDARY_PARAMETER = re.compile(r";\s*boundary\s*=", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _EXTENDED_FILENAME = re.compile(r"""filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^\s;"]+)""", re.IGNORECASE)
 
 
@@ -312,6 +313,15 @@ def parse_plain_form(content_type: str, body: bytes, limits: FormLimits) -> Mapp
     return form
 
 
+class _StrictParser(PushMultipartParser):  # type: ignore[misc]  # untyped
+    """The parser, with every line of a part's header looked at before white space, line feeds too, is taken off its name."""
+
+    def _on_segment_headerline(self, line: bytes) -> None:
+        if _CONTROL.search(line):
+            raise ParserError("a control character in the header of a part")
+        super()._on_segment_headerline(line)
+
+
 class _PartReader:
     """A multipart parser with our limits and our errors."""
 
@@ -319,19 +329,24 @@ class _PartReader:
         self._limits = limits
         self._fields = 0
         self._bytes = 0
-        self._parser = PushMultipartParser(
-            _boundary_of(content_type),
+        boundary = _boundary_of(content_type)
+        self._delimiter = b"--" + boundary
+        self._held: bytes | None = b""  # until it tells whether the body begins with its boundary
+        self._parser = _StrictParser(
+            boundary,
             max_header_size=limits.max_header_bytes,
             max_header_count=_MAX_PART_HEADERS,
         )
 
     def feed(self, piece: bytes) -> Iterator[MultipartSegment | bytes | None]:
+        if self._held is not None:
+            piece = self._begun(self._held + piece)
         if not piece:
             return  # to the parser an empty piece means the end
         try:
             for event in self._parser.parse(piece):
                 if isinstance(event, MultipartSegment):
-                    self._check_part(event)
+                    self._check_part()
                     yield event
                 else:
                     yield None if event is None else bytes(event)
@@ -341,6 +356,20 @@ class _PartReader:
             ) from error
         except MultipartError as error:
             raise InvalidRequest(f"the form is malformed: {error}") from error
+
+    def _begun(self, start: bytes) -> bytes:
+        """
+        Hold the first bytes back until there are enough, and check that they are the boundary.
+
+        RFC 2046 allows text in front of it, which no client sends; the parser finds its end or not depending on the pieces.
+        """
+        if len(start) < len(self._delimiter) + 2:
+            self._held = start
+            return b""
+        if not start.removeprefix(b"\r\n").startswith(self._delimiter):
+            raise InvalidRequest("the form is malformed: it does not begin with its boundary")
+        self._held = None
+        return start
 
     def finish(self) -> None:
         try:
@@ -357,9 +386,7 @@ class _PartReader:
         if self._bytes > self._limits.max_fields_bytes:
             raise RequestTooLarge("the form without its file", limit_bytes=self._limits.max_fields_bytes)
 
-    def _check_part(self, segment: MultipartSegment) -> None:
-        if any(_CONTROL.search(value) for _, value in segment.headerlist):
-            raise InvalidRequest("the form is malformed: a control character in the header of a part")
+    def _check_part(self) -> None:
         self._fields += 1
         if self._fields > self._limits.max_fields:
             raise InvalidRequest(f"the form has more than {self._limits.max_fields} fields")
