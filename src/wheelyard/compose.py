@@ -12,6 +12,7 @@ A request's journey, and the order of the code below:
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import sys
 import time
@@ -20,7 +21,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, TextIO, cast
 
 import structlog
 from anyio import to_thread
@@ -33,12 +34,10 @@ from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import Index
 from wheelyard.index.layered import LayeredIndex
-from wheelyard.index.takeover import take_over
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server.app import App, Parts, State
 from wheelyard.server.asgi import ASGIApp
-from wheelyard.server.browsing import Browsing
 from wheelyard.server.debugging import Debugging
 from wheelyard.server.gate import Gate
 from wheelyard.server.hot import HotPath
@@ -55,6 +54,9 @@ from wheelyard.state.sessions import Sessions
 from wheelyard.storage.interface import BackendContext
 from wheelyard.storage.plugins import load_backend
 from wheelyard.storage.store import Store
+
+if TYPE_CHECKING:
+    from wheelyard.server.browsing import Browsing
 
 _log = structlog.get_logger(__name__)
 
@@ -163,13 +165,7 @@ class Server:
         expires = RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires)
         self._remembered = RememberedDecisions(expires, clock=time.monotonic)
         self._gate = Gate(lambda: self.state.catalog, self._remembered, lambda: self._sessions)
-        self._browsing = Browsing(
-            self._gate,
-            catalog=lambda: self.state.catalog,
-            sessions=lambda: self._sessions,
-            root_path=settings.server.url_prefix,
-            lifetime_s=settings.server.auth_read_expires,
-        )
+        self._browsing: Browsing | None = None
 
     def app(self) -> App:
         """Make the application."""
@@ -181,7 +177,7 @@ class Server:
             Parts(
                 state=self.state,
                 gate=self._gate,
-                browsing=self._browsing,
+                browsing=self.browsing,
                 initializing=Initializing(
                     is_open=self._is_unconfigured,
                     admins=lambda: [served.authenticator for served in self.state.catalog.names.values()],
@@ -196,6 +192,21 @@ class Server:
                 max_body_bytes=self.settings.server.max_request_body_bytes,
             )
         )
+
+    def browsing(self) -> Browsing:
+        """Make the pages for people, the first time somebody opens one: clients never do."""
+        if self._browsing is None:
+            from wheelyard.server.browsing import Browsing  # noqa: PLC0415  templates, READMEs: not for the first answer
+
+            self._browsing = Browsing(
+                self._gate,
+                catalog=lambda: self.state.catalog,
+                sessions=lambda: self._sessions,
+                root_path=self.settings.server.url_prefix,
+                lifetime_s=self.settings.server.auth_read_expires,
+            )
+            self._resources.push_async_callback(self._browsing.close)
+        return self._browsing
 
     def hot(self) -> HotPath | None:
         """Make the hot path in front of the application; none while `--debug` shows every request."""
@@ -214,7 +225,6 @@ class Server:
         """Open every resource, and close it at the end."""
         to_thread.current_default_thread_limiter().total_tokens = self.settings.server.threads
         async with self._resources:
-            self._resources.push_async_callback(self._browsing.close)
             database = Database(self.settings.root / "state" / "wheelyard.sqlite3")
             self._resources.push_async_callback(database.close)
             self._sessions = Sessions(database, now_utc, self._fingerprint)
@@ -287,13 +297,27 @@ class Server:
 
 async def take_over_predecessor(settings: Settings, index: IndexSettings, hosted: HostedIndex) -> None:
     """Take over what a private-pypi server left in this index's folder, if it did; says so in the log."""
-    if index.type != "file_system":
+    if index.type != "file_system" or not await to_thread.run_sync(_may_hold_predecessor, settings.folder(index)):
         return
+    from wheelyard.index.takeover import take_over  # noqa: PLC0415  needed once in the life of a folder
+
     report = await take_over(settings.folder(index), hosted, spool_folder=hosted.store.traits.spool_folder, now=now_utc)
     if report.taken:
         _log.info("taken-over", index=index.name, files=len(report.taken))
     for line in (*report.advice, *report.damaged):
         _log.warning("takeover", index=index.name, detail=line)
+
+
+def _may_hold_predecessor(folder: Path) -> bool:
+    """Tell whether a folder holds more than our own storage does."""
+    storage = folder / "storage"
+    try:
+        with os.scandir(storage) as entries:
+            others = any(entry.name not in {"simple", ".wheelyard"} for entry in entries)
+        with os.scandir(storage / "simple") as entries:
+            return others or any(entry.is_file() for entry in entries)
+    except OSError:
+        return True  # the takeover itself says what is wrong
 
 
 def make_app(settings: Settings) -> tuple[ASGIApp, Server]:

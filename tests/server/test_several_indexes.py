@@ -117,3 +117,11 @@ async def test_project_named_as_index(two: Site) -> None:
     """A project may have the name of an index."""
     await two.publish(WheelBuilder(name="team"))
     assert set(await two.files("team")) == {"team-1.0-py3-none-any.whl"}
+
+
+@pytest.mark.parametrize("path", ["/nope/simple/", "/nope/simple/demo/", "/nope/legacy/"])
+async def test_mistyped_index(two: Site, path: str) -> None:
+    """A mistyped index gets a stranger 401, never 404: pip would go on to the next index."""
+    assert (await two.get(path, auth=None)).status_code == 401
+    assert (await two.get(path, auth=("main", "wrong"))).status_code == 401
+    assert (await two.get(path)).status_code == 404

@@ -13,17 +13,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
 from wheelyard.auth.access import Access
-from wheelyard.errors import ClientGone, Draining, MethodNotAllowed, WheelyardError
+from wheelyard.errors import ClientGone, Draining, IndexNotFound, MethodNotAllowed, WheelyardError
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server import operations, predecessor
 from wheelyard.server.answers import Answer, send_answer
 from wheelyard.server.api import BODY_LIMIT_BYTES, Api
 from wheelyard.server.asgi import Receive, Scope, Send, small_body
-from wheelyard.server.browsing import Browsing
 from wheelyard.server.gate import Gate
 from wheelyard.server.openapi import description
 from wheelyard.server.problems import page_problem, problem, upload_problem
@@ -33,6 +33,9 @@ from wheelyard.server.requests import Request, from_scope
 from wheelyard.server.served import Catalog
 from wheelyard.server.targets import Kind, Target, parse_target
 from wheelyard.server.upload import Uploading
+
+if TYPE_CHECKING:
+    from wheelyard.server.browsing import Browsing
 
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +68,7 @@ class Parts:
     Attributes:
         state: What changes while it runs.
         gate: Admits requests.
-        browsing: Pages for people.
+        browsing: Makes the pages for people when the first is asked for.
         initializing: `POST /initialize/`.
         metrics: What is counted.
         form_limits: Bounds of the upload form.
@@ -77,7 +80,7 @@ class Parts:
 
     state: State
     gate: Gate
-    browsing: Browsing
+    browsing: Callable[[], Browsing]
     initializing: predecessor.Initializing
     metrics: operations.Metrics
     form_limits: FormLimits
@@ -99,7 +102,9 @@ class App:
         self.parts = parts
         self.state = parts.state
         self.reading = Reading(parts.gate)
-        self._uploading = Uploading(parts.gate, parts.form_limits, max_body_bytes=parts.max_body_bytes)
+        self._uploading = Uploading(
+            parts.gate, parts.form_limits, max_body_bytes=parts.max_body_bytes, tally=parts.metrics.uploads
+        )
         self._api = Api(parts.gate)
         self._project_json = ProjectJson(parts.gate)
 
@@ -116,13 +121,13 @@ class App:
         request.scheme = self.parts.scheme or request.scheme
         request.root_path = request.root_path or self.parts.root_path
         self.state.running += 1
-        self.parts.metrics.running.inc()
+        self.parts.metrics.running += 1
         try:
             answer = await self.answer(request, receive)
             await send_answer(answer, scope, send)
         finally:
             self.state.running -= 1
-            self.parts.metrics.running.dec()
+            self.parts.metrics.running -= 1
 
     async def answer(self, request: Request, receive: Receive) -> Answer:
         """Answer any request; what goes wrong becomes an answer too."""
@@ -137,7 +142,7 @@ class App:
             unknown = WheelyardError("something went wrong on the server; its log says what")
             unknown.__cause__ = error
             answer = await self._refused(unknown, request, target)
-        self.parts.metrics.answers.labels(answer.status, "other" if target is None else target.kind.name.lower()).inc()
+        self.parts.metrics.answers[answer.status, "other" if target is None else target.kind.name.lower()] += 1
         return answer
 
     def understand(self, request: Request) -> Target:
@@ -166,13 +171,8 @@ class App:
         if segments[:1] in _READ_ONLY or segments == ("api", "openapi.json"):
             _only(request, *_READS)
         match segments:
-            case ("healthz",):
-                return operations.healthy()
-            case ("readyz",):
-                return await operations.ready(self.state.catalog, draining=lambda: self.state.draining)
-            case ("metrics",):
-                await self.parts.gate.admit(index, request, Access.READ)
-                return self.parts.metrics.answer()
+            case ("healthz" | "readyz" | "metrics" as name,):
+                return await self._about_server(name, request, index)
             case ("index_mtime",):
                 return await predecessor.index_mtime(self.parts.gate, request, index)
             case ("initialize",):
@@ -186,8 +186,21 @@ class App:
             case ("api", "v1", *rest):
                 body = b"" if request.method in _READS else await small_body(receive, limit_bytes=BODY_LIMIT_BYTES)
                 return await self._api.answer(request, tuple(rest), body)
+            case (name, "simple" | "legacy", *_):
+                # A mistyped index must not send pip on to the next one; only who is known here may learn that it is not.
+                await self.parts.gate.admit(None, request, Access.READ)
+                raise IndexNotFound(name)
             case _:
-                return await self.parts.browsing.answer(request, target, receive)
+                return await self.parts.browsing().answer(request, target, receive)
+
+    async def _about_server(self, name: str, request: Request, index: str | None) -> Answer:
+        """Answer those who run the server."""
+        if name == "healthz":
+            return operations.healthy()
+        if name == "readyz":
+            return await operations.ready(self.state.catalog, draining=lambda: self.state.draining)
+        await self.parts.gate.admit(index, request, Access.READ)
+        return self.parts.metrics.answer()
 
     def _wrong_method(self, request: Request, target: Target) -> MethodNotAllowed:
         path = request.raw_path.decode("latin-1")
@@ -205,8 +218,9 @@ class App:
         if is_upload:
             return upload_problem(error, accept=request.text(b"accept"))
         if request.is_navigation:
-            await self.parts.browsing.prepare()
-            return self.parts.browsing.refused(error, request, page_problem)
+            browsing = self.parts.browsing()
+            await browsing.prepare()
+            return browsing.refused(error, request, page_problem)
         return problem(error)
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from wheelyard.auth.access import Access, Principal
 from wheelyard.auth.credentials import Credential, parse_authorization
 from wheelyard.auth.remembered import RememberedDecisions
-from wheelyard.errors import CredentialsMissing, CredentialsWrong, PermissionDenied
+from wheelyard.errors import CredentialsMissing, CredentialsWrong, PermissionDenied, StorageUnavailable
 from wheelyard.server.requests import SESSION_COOKIE, Request
 from wheelyard.server.served import Catalog, Served
 from wheelyard.state.sessions import Sessions
@@ -82,7 +82,7 @@ class Gate:
         if authorization is not None:
             admitted = self.admit_now(index, request, needed) or await self._by_header(index, authorization)
         else:
-            admitted = await self._by_cookie(index, request) or self._anonymous(index)
+            admitted = await self._by_session(index, request) or self._anonymous(index)
         if admitted.principal.access < needed:
             if admitted.principal.anonymous:
                 raise CredentialsMissing(index)
@@ -107,6 +107,20 @@ class Gate:
             return (catalog.find(index),)
         named = catalog.names.get(credential.user.lower())
         return (named,) if named is not None else tuple(catalog.names.values())
+
+    async def _by_session(self, index: str | None, request: Request) -> Admitted | None:
+        """
+        Admit by cookie; who may read anyway reads on while the sessions cannot be asked.
+
+        Raises:
+            StorageUnavailable: The sessions cannot be asked, and nobody may read without one.
+        """
+        try:
+            return await self._by_cookie(index, request)
+        except StorageUnavailable:
+            if self._catalog().anonymous(index) is None:
+                raise
+            return None
 
     async def _by_cookie(self, index: str | None, request: Request) -> Admitted | None:
         token = request.cookie(SESSION_COOKIE)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from collections import Counter as TallyOf
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from wheelyard.errors import WheelyardError
 from wheelyard.server.answers import Answer, plain
@@ -12,31 +12,36 @@ from wheelyard.server.hot import HotPath
 from wheelyard.server.problems import RETRY_AFTER_S
 from wheelyard.server.served import Catalog
 
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
+
 _NO_STORE = (b"cache-control", b"no-store")
 
 
 class Metrics:
-    """What this process counts, in a registry of its own."""
+    """
+    What this process counts: plain numbers, since a counter object costs as much as a ready answer.
+
+    Attributes:
+        answers: Answers of the application, by status and kind of path.
+        uploads: Finished uploads, by index and outcome (`created`, `unchanged`).
+        running: Requests being answered.
+        hot: The hot path, which counts its own answers; None when there is none.
+    """
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        hot = Gauge("wheelyard_http_hot_answers", "Answers sent from ready bytes", registry=self._registry)
-        hot.set_function(lambda: 0 if self.hot is None else self.hot.answers)
+        self.answers: TallyOf[tuple[int, str]] = TallyOf()
+        self.uploads: TallyOf[tuple[str, str]] = TallyOf()
+        self.running = 0
         self.hot: HotPath | None = None
-        self.answers = Counter(
-            "wheelyard_http_answers_total",
-            "Answers sent, by status and kind",
-            ["status", "kind"],
-            registry=self._registry,
-        )
-        self.uploads = Counter(
-            "wheelyard_uploads_total", "Uploads, by index and outcome", ["index", "outcome"], registry=self._registry
-        )
-        self.running = Gauge("wheelyard_http_requests_running", "Requests being answered", registry=self._registry)
 
     def answer(self) -> Answer:
         """Make the exposition. Spec: Prometheus text format 0.0.4."""
-        content = generate_latest(self._registry)
+        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415  not for the first answer
+
+        registry = CollectorRegistry()
+        registry.register(self)
+        content = generate_latest(registry)
         return Answer(
             200,
             (
@@ -46,6 +51,24 @@ class Metrics:
             ),
             content,
         )
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every metric. Spec: the collector protocol of prometheus_client."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415  as above
+
+        answers = CounterMetricFamily(
+            "wheelyard_http_answers", "Answers of the application, by status and kind", labels=["status", "kind"]
+        )
+        for (status, kind), count in sorted(self.answers.items()):
+            answers.add_metric([str(status), kind], count)
+        yield answers
+        uploads = CounterMetricFamily("wheelyard_uploads", "Uploads, by index and outcome", labels=["index", "outcome"])
+        for (index, outcome), count in sorted(self.uploads.items()):
+            uploads.add_metric([index, outcome], count)
+        yield uploads
+        hot = 0 if self.hot is None else self.hot.answers
+        yield CounterMetricFamily("wheelyard_http_hot_answers", "Answers sent from ready bytes", value=hot)
+        yield GaugeMetricFamily("wheelyard_http_requests_running", "Requests being answered", value=self.running)
 
 
 def healthy() -> Answer:

@@ -7,6 +7,7 @@ writes it. Spec: the upload API is not standardised; standards 1K lists what cli
 
 from __future__ import annotations
 
+from collections import Counter
 from urllib.parse import parse_qsl
 
 import structlog
@@ -43,12 +44,16 @@ class Uploading:
         gate: Admits requests.
         limits: Bounds of the form.
         max_body_bytes: Largest request body; None leaves it to the limits of the file and the form.
+        tally: Counts finished uploads by index and outcome.
     """
 
-    def __init__(self, gate: Gate, limits: FormLimits, *, max_body_bytes: int | None = None) -> None:
+    def __init__(
+        self, gate: Gate, limits: FormLimits, *, max_body_bytes: int | None = None, tally: Counter[tuple[str, str]]
+    ) -> None:
         self._gate = gate
         self._limits = limits
         self._max_body_bytes = max_body_bytes
+        self._tally = tally
 
     async def answer(self, request: Request, target: Target, receive: Receive) -> Answer:
         """
@@ -82,6 +87,7 @@ class Uploading:
             sha256=published.file.sha256,
             principal=admitted.principal.name,
         )
+        self._tally[admitted.served.name, published.outcome.value] += 1
         return _accepted(published)
 
     def _most_bytes(self, request: Request, admitted: Admitted) -> int:
