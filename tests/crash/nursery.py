@@ -7,6 +7,7 @@ The other half of the module sends the orders.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -65,16 +66,25 @@ def _become(order: dict[str, Any]) -> None:
     for name, limit in order["limits"].items():
         kind = getattr(resource, name)
         resource.setrlimit(kind, (limit, resource.getrlimit(kind)[1]))
-    if order["user"]:
-        os.setgroups([])
-        os.setgid(order["user"])
-        os.setuid(order["user"])
+    if order["as_user"]:
+        _forget_privileges()
     if order["plan"] is not None:
         install(Plan(**order["plan"]))
     if order["trace"]:
         folder, path = order["trace"]
         Recorder(Path(folder), Path(path), ignore=["state"]).install()
     main(order["argv"])
+
+
+def _forget_privileges() -> None:
+    """Obey the modes of files as everybody does: root without `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
+    sets = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable of the first 32, then of the others
+    assert libc.capget(header, sets) == 0
+    for number in range(3):
+        sets[number] &= ~0b110
+    assert libc.capset(header, sets) == 0
 
 
 def _serve_orders() -> None:
@@ -248,7 +258,7 @@ class FolderServers(Servers):
         *,
         arguments: Sequence[str] = (),
         limits: Mapping[str, int] | None = None,
-        user: int = 0,
+        as_user: bool = False,
         log: Path | None = None,
         trace: Path | None = None,
         config: str | None = None,
@@ -260,7 +270,7 @@ class FolderServers(Servers):
             plan = replace(plan, armed=str(armed), tally=str(tally_file(root)) if plan.at == 0 else "")
         argv = ["wheelyard", "server", str(root), "--host", "127.0.0.1", "--port", "0", "--extra-index-url", ""]
         argv += ["--config", str(self._config(root, config)), *arguments]
-        child = self._fork(argv, root, plan, limits=limits, user=user, log=log, trace=trace)
+        child = self._fork(argv, root, plan, limits=limits, as_user=as_user, log=log, trace=trace)
         url = self._url(child, give_up=not wait or (plan is not None and armed.exists()))
         server = Server(child, root, armed, url)
         self._clients.append(server.client)
@@ -305,7 +315,7 @@ class FolderServers(Servers):
         plan: Plan | None,
         *,
         limits: Mapping[str, int] | None = None,
-        user: int = 0,
+        as_user: bool = False,
         log: Path | None = None,
         trace: Path | None = None,
     ) -> Child:
@@ -315,7 +325,7 @@ class FolderServers(Servers):
             log=str(path),
             env={"HOME": str(root)},
             limits=dict(limits or {}),
-            user=user,
+            as_user=as_user,
             plan=None if plan is None else asdict(plan),
             trace=None if trace is None else [str(root), str(trace)],
         )

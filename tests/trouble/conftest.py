@@ -45,7 +45,7 @@ def mount(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
             if done.returncode != 0:
                 pytest.skip(f"this machine mounts no disks: {done.stderr.strip()}")
             # Servers on it are killed by another fixture, perhaps after this one: so lazily.
-            stack.callback(subprocess.run, ["umount", "-l", place], check=True)
+            stack.callback(lambda: subprocess.run(["umount", "-l", place], check=True))
             return place
 
         yield mounted

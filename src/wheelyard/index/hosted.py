@@ -8,6 +8,7 @@ same kind of swap. What is decided is decided by pure functions in `records`; th
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -162,7 +163,11 @@ class HostedIndex(Index):
         if listed.core_metadata is None:
             raise MetadataNotFound(project, filename)
         key = metadata_key(project, filename)
-        return await self._present(key, self.store.read_file(key, limit_bytes=METADATA_LIMIT_BYTES))
+        content = await self._present(key, self.store.read_file(key, limit_bytes=METADATA_LIMIT_BYTES))
+        digest = listed.core_metadata.get("sha256")
+        if digest is not None and hashlib.sha256(content).hexdigest() != digest:
+            raise RecordDamaged(key, "its bytes are not those that were published", store=self.name)
+        return content
 
     async def description(self, project: NormalizedName, filename: Filename) -> bytes | None:
         """Read a file's core metadata for people, advertised or not."""
@@ -192,21 +197,22 @@ class HostedIndex(Index):
         project = checked.parsed.name
         file = new_file(checked, upload, now=self._clock())
         known: list[DistFile] = []
+        puts: dict[Key, Spool | bytes] = {
+            file_key(project, file.filename): upload.spool,
+            metadata_key(project, file.filename): checked.inspection.metadata,
+        }
 
         def add(page: ProjectPage) -> Planned | None:
             known[:] = filter(None, [records.decide_publish(page, file)])
             if known:
                 return None
-            puts: dict[Key, Spool | bytes] = {
-                file_key(project, file.filename): upload.spool,
-                metadata_key(project, file.filename): checked.inspection.metadata,
-            }
             return Planned(page=records.with_files(page, [file]), puts=puts)
 
         if upload.spool.size > SYNC_FIRST_FROM_BYTES:
             await to_thread.run_sync(upload.spool.sync)  # seconds for a large file: not while others wait
         await self._transact(project, add)
         if known:
+            await self._mend(project, file, puts)
             return Published(PublishOutcome.UNCHANGED, project, known[0], checked.warnings)
         return Published(PublishOutcome.CREATED, project, file, checked.warnings)
 
@@ -287,6 +293,26 @@ class HostedIndex(Index):
         if revision is not None and revision is not ABSENT:
             self._parsed.put(project, revision, after)
         return after
+
+    async def _mend(self, project: NormalizedName, file: DistFile, puts: Mapping[Key, Spool | bytes]) -> None:
+        """Put what the storage lost of a file that is listed, since its publisher has just sent the very same again."""
+        lost: dict[Key, Spool | bytes] = {}
+        for key, content in puts.items():
+            size = content.size if isinstance(content, Spool) else len(content)
+            try:
+                if (await self.store.stat(key)).size != size:
+                    lost[key] = content
+            except KeyNotFound:
+                lost[key] = content
+        if not lost:
+            return
+
+        def again(page: ProjectPage) -> Planned | None:
+            listed = page.find(file.filename)
+            return None if listed is None or listed.sha256 != file.sha256 else Planned(page=page, puts=lost)
+
+        await self._transact(project, again)
+        _log.warning("mended", index=self.name, project=project, filename=file.filename, lost=len(lost))
 
     async def _read(self, project: NormalizedName) -> tuple[ProjectPage, Revision]:
         """Read and parse the record, or take the parsed one when its revision still holds."""

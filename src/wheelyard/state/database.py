@@ -12,6 +12,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _BUSY_TIMEOUT_S = 5.0  # how long a writer waits for another process's writer
+_LOCK_TIMEOUT_S = 5.0  # making a database takes milliseconds
+_LOCK_POLL_S = 0.01
 _THREADS = 4  # SQLite has one writer; more threads would only wait for it, and anyio's own threads serve files
 _WRITES = "wheelyard_writes"  # execution option: this transaction writes, take the lock at its start
 _STORE = "state"
@@ -208,14 +211,33 @@ def _begin(connection: Connection) -> None:
 
 @contextmanager
 def _exclusive(path: Path) -> Iterator[None]:
-    """Let one process at a time make, migrate or replace the file."""
+    """
+    Let one process at a time make, migrate or replace the file.
+
+    Raises:
+        OSError: The lock file cannot be made, or another process held it for too long (EWOULDBLOCK).
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path.with_name(path.name + ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor)
         yield
     finally:
         os.close(descriptor)  # gives the lock back, as does the end of the process
+
+
+def _lock(descriptor: int) -> None:
+    """Take the lock of an open file; whoever waits longer than any migration takes waits for a process that hangs."""
+    deadline = time.monotonic() + _LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOCK_POLL_S)
+        else:
+            return
 
 
 def _make_private_file(path: Path) -> None:
@@ -278,7 +300,12 @@ def _identity(path: Path) -> _FileIdentity | None:
 def _unavailable(error: BaseException | None) -> StorageUnavailable:
     _log.error("state database unavailable", why=str(error))
     # The text of an OSError names a path of this machine; that is for the log only.
-    why = error if isinstance(error, sqlite3.Error) else type(error).__name__
+    if isinstance(error, BlockingIOError):
+        why = "another process has held its lock file for too long"
+    elif isinstance(error, OSError):
+        why = error.strerror or type(error).__name__
+    else:
+        why = str(error)
     return StorageUnavailable(
         f"the server's own database cannot be used: {why}",
         store=_STORE,

@@ -100,7 +100,7 @@ class FileSystemBackend(Backend):
         self._root = str(root.absolute())
         self._folders = Folders(self._root, fsync=fsync)
         self._workplace = Workplace(root.absolute(), fsync=fsync, reclaim_every_s=reclaim_every_s)
-        self._journal = Journal(self._workplace.folder)
+        self._journal = Journal(self._workplace.folder, lock_timeout_s=lock_timeout_s)
         locks = partial(FileLocks, self._workplace.locks, shards=_SHARDS)
         self._record_locks = locks(kind="record", timeout_s=lock_timeout_s)
         # A kind of its own, since `write` is called while `exclusive` is held.
@@ -145,7 +145,8 @@ class FileSystemBackend(Backend):
     ) -> Mapping[Key, Revision | Absent]:
         """Swap one record if it has not moved."""
         ((key, content),) = changes.items()
-        return {key: await self._record_locks.run(key, partial(self._swap, key, content, expected[key]))}
+        with self._folders.presence():
+            return {key: await self._record_locks.run(key, partial(self._swap, key, content, expected[key]))}
 
     async def changes(self, cursor: str | None) -> Changes:
         """Tell which records changed, from the journal; or list all where it cannot tell."""
@@ -250,7 +251,8 @@ class FileSystemBackend(Backend):
 
     async def transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
         """Do the whole in one visit to a thread, with two rounds of syncs."""
-        return await self._publish_locks.run(key, partial(self._transact, key, decide))
+        with self._folders.presence():
+            return await self._publish_locks.run(key, partial(self._transact, key, decide))
 
     def _transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
         """Transact; the caller holds the publish lock of the record."""

@@ -61,13 +61,28 @@ class Folders:
         """
         if not self.is_there():
             raise StorageUnavailable(
-                "the storage folder of this index is gone",
-                hint="An administrator should check that its volume is mounted.",
+                "the storage folder of this index is gone, or what the server made in it",
+                hint="An administrator should check that its volume is mounted, and put `.wheelyard` back or restart the server"
+                " if somebody removed that.",
             )
 
     def is_there(self) -> bool:
         """Tell whether the storage folder still holds what `start` made in it."""
         return os.path.isdir(f"{self.root}/{RESERVED}")  # noqa: PTH112  hot: no Path object per question
+
+    @contextmanager
+    def presence(self) -> Iterator[None]:
+        """
+        Tell what it means when something of the store's own is missing inside.
+
+        Raises:
+            StorageUnavailable: The storage is not there.
+        """
+        try:
+            yield
+        except FileNotFoundError:
+            self.check_there()
+            raise
 
     @contextmanager
     def absence(self, key: str) -> Iterator[None]:

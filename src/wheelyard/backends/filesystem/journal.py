@@ -18,6 +18,7 @@ Rule 3: every function blocks; callers are in a thread.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -118,10 +119,12 @@ class Journal:
 
     Args:
         folder: `.wheelyard` of the storage.
+        lock_timeout_s: Longest wait for whoever begins a new journal.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, lock_timeout_s: float = _LOCK_TIMEOUT_S) -> None:
         self.path = folder / "journal"
+        self._lock_timeout_s = min(lock_timeout_s, _LOCK_TIMEOUT_S)
         # Shared by those who append, exclusive for whoever begins a new journal: a swap that began in one journal
         # also ends in it.
         self._lock_path = folder / "locks" / "journal"
@@ -182,21 +185,22 @@ class Journal:
             opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except OSError:
             return Told(None, _NOTHING)
-        with os.fdopen(opened, "rb", buffering=0) as journal:
-            head = os.pread(journal.fileno(), _HEAD_BYTES, 0)
-            name = _name(head)
+        try:
+            name = _name(_head(opened))
             if name is None:
                 return Told(None, _NOTHING)
-            known = since is not None and since.journal == name and _tail(journal.fileno(), since.offset) == since.tail
+            known = since is not None and since.journal == name and _tail(opened, since.offset) == since.tail
             start, pending = (since.offset, since.pending) if since and known else (_HEAD_BYTES, frozenset[Key]())
-            keys, still_pending, offset = _read_lines(journal.fileno(), start, pending)
-            cursor = Cursor(name, this_boot(), offset, _tail(journal.fileno(), offset) or 0, still_pending)
+            keys, still_pending, offset = _read_lines(opened, start, pending)
+            cursor = Cursor(name, this_boot(), offset, _tail(opened, offset) or 0, still_pending)
+        finally:
+            os.close(opened)
         return Told(keys if known else None, cursor)
 
     def _open(self) -> tuple[int, int]:
         """Take the shared lock and open the journal for appending, beginning one where needed."""
         for _ in range(_OPEN_ATTEMPTS):
-            held = lock(self._lock_path, timeout_s=_LOCK_TIMEOUT_S, shared=True)
+            held = lock(self._lock_path, timeout_s=self._lock_timeout_s, shared=True)
             try:
                 if _size_if_sound(self.path) is not None:
                     return held, os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -211,7 +215,7 @@ class Journal:
 
     def _begin_new(self, *, only_if_free: bool) -> None:
         """Put a new, empty journal in place; nobody is swapping then, so no pending intent is lost that matters."""
-        held = try_lock(self._lock_path) if only_if_free else lock(self._lock_path, timeout_s=_LOCK_TIMEOUT_S)
+        held = try_lock(self._lock_path) if only_if_free else lock(self._lock_path, timeout_s=self._lock_timeout_s)
         if held is None:
             return  # others are swapping; one of them will find it too long as well
         try:
@@ -225,6 +229,8 @@ class Journal:
                 _write(opened, f"{_TITLE}{secrets.token_hex(16)}\n".encode())
             finally:
                 os.close(opened)
+            if self.path.is_dir() and not self.path.is_symlink():  # whoever made it can have it back
+                self.path.rename(self.path.with_name(f"journal.folder-{secrets.token_hex(4)}"))
             os.replace(fresh, self.path)  # noqa: PTH105  named as in the crash tests' list of steps
         finally:
             os.close(held)
@@ -242,10 +248,22 @@ def _size_if_sound(path: Path) -> int | None:
         opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # a link: what it leads to is not ours
+            return None
+        raise
     try:
-        return os.fstat(opened).st_size if _name(os.pread(opened, _HEAD_BYTES, 0)) is not None else None
+        return os.fstat(opened).st_size if _name(_head(opened)) is not None else None
     finally:
         os.close(opened)
+
+
+def _head(journal: int) -> bytes:
+    """Return the start of an open journal; nothing of a folder that lies in its place."""
+    try:
+        return os.pread(journal, _HEAD_BYTES, 0)
+    except IsADirectoryError:
+        return b""
 
 
 def _tail(journal: int, offset: int) -> int | None:

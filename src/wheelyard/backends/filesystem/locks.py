@@ -28,6 +28,7 @@ T = TypeVar("T")
 _FIRST_WAIT_S: Final = 0.001
 _LONGEST_WAIT_S: Final = 0.05
 _LOCK_FILE_MODE: Final = 0o600
+_LOCK_FOLDER_MODE: Final = 0o700
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
@@ -37,7 +38,11 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
     Returns:
         None when another process (or another descriptor of this one) has it.
     """
-    opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _LOCK_FILE_MODE)
+    try:
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _LOCK_FILE_MODE)
+    except FileNotFoundError:  # somebody cleaned up; of the storage itself nothing is made here
+        path.parent.mkdir(_LOCK_FOLDER_MODE, exist_ok=True)
+        opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _LOCK_FILE_MODE)
     try:
         fcntl.flock(opened, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         # Somebody may have removed the file meanwhile: then ours is a lock that nobody else will ask.

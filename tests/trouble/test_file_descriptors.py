@@ -1,0 +1,66 @@
+"""A table of open files that is full: told, and over as soon as there is room again."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from crash.nursery import INDEX, WRITE_SECRET, FolderServers, Server
+from wheelyard.testing.crash import IndexClient, Ledger, check_promises, package
+
+pytestmark = pytest.mark.slow
+
+LIMIT = 64
+LARGE = os.urandom(90_000)
+
+
+def connected(server: Server) -> socket.socket:
+    host, _, port = server.url.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=5)
+
+
+def open_files(server: Server) -> int:
+    return len(list(Path(f"/proc/{server.child.pid}/fd").iterdir()))
+
+
+def ask(connection: socket.socket, path: str) -> bytes:
+    """Send a request on a connection that is open already."""
+    credentials = base64.b64encode(f"{INDEX}:{WRITE_SECRET}".encode())
+    connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %b\r\n\r\n" % (path.encode(), credentials))
+    return connection.recv(100_000)
+
+
+def test_a_full_table(servers: FolderServers, tmp_path: Path) -> None:
+    """With no descriptor left, pages that are ready are served, the rest is 503 that names `ulimit -n`; then all works again."""
+    server = servers.start(tmp_path / "root", limits={"RLIMIT_NOFILE": LIMIT})
+    ledger = Ledger()
+    for each in (package("demo", "1.0"), package("other", "1.0", payload=LARGE)):
+        ledger.publish(server.client, each)
+    check_promises(server.client, ledger)
+    with ExitStack() as stack:
+        mine = stack.enter_context(connected(server))
+        assert b" 200 " in ask(mine, "/simple/demo/")
+        while open_files(server) < LIMIT:
+            before = open_files(server)
+            stack.enter_context(connected(server))
+            if open_files(server) == before and open_files(server) >= LIMIT - 1:
+                break
+        assert b" 200 " in ask(mine, "/simple/demo/")
+        refused = ask(mine, "/simple/other/other-1.0-py3-none-any.whl")
+        assert b" 503 " in refused, refused
+        assert b"ulimit -n" in refused, refused
+        assert b"retry-after" in refused.lower()
+    client = IndexClient(server.url, INDEX, WRITE_SECRET)
+    for version in ("2.0", "3.0"):
+        answer = ledger.publish(client, package("demo", version, payload=LARGE))
+        assert answer is not None
+        assert answer.status_code == 200
+    check_promises(client, ledger)
+    client.close()
+    assert server.stop() == 0
+    assert "internal-error" not in server.log()
