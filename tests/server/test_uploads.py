@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from plugins.live import INDEX, WRITE_SECRET, LiveServer, StartServer, default_config
+from plugins.live import INDEX, WRITE_SECRET, LiveServer, StartServer, default_config, running_server
 from server.sites import basic
 from wheelyard.testing.builders import SdistBuilder, WheelBuilder, form_fields, multipart_body
 
@@ -314,20 +314,20 @@ def test_killed(start_server: StartServer, tmp_path: Path, share: float) -> None
     again.check_holds("demo", [tmp_path / "demo-1.0-py3-none-any.whl"])
 
 
-def test_stopped(live_server: LiveServer, tmp_path: Path, http_server: str) -> None:
-    """A server that is asked to stop finishes the upload that is on its way, and takes no new one."""
-    if http_server == "granian":
-        pytest.skip("under granian a stop is granian's own")
-    form = form_of(tmp_path, noisy(size=4 * MIB))
-    connection = begin(live_server, form, sent=2 * MIB)
-    wait_until(lambda: spooled(live_server), "that the upload is on its way")
-    live_server.process.send_signal(signal.SIGTERM)
-    wait_until(lambda: live_server.get("/readyz").status_code == 503, "that the server drains")
-    status, text = post(live_server, form_of(tmp_path, SdistBuilder(name="late")))
-    assert status == 503
-    assert "stopping" in text
-    connection.send(form[1][2 * MIB :])
-    answer = connection.getresponse()
-    assert answer.status == 200
-    connection.close()
-    assert live_server.process.wait(WAIT_S) is not None
+@pytest.mark.slow
+def test_stopped(tmp_path: Path) -> None:
+    """A server that is asked to stop finishes the upload that is on its way, and takes no new one (with our own class)."""
+    with running_server(tmp_path / "root", http_server="uvicorn") as server:
+        form = form_of(tmp_path, noisy(size=4 * MIB))
+        connection = begin(server, form, sent=2 * MIB)
+        wait_until(lambda: spooled(server), "that the upload is on its way")
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: server.get("/readyz").status_code == 503, "that the server drains")
+        status, text = post(server, form_of(tmp_path, SdistBuilder(name="late")))
+        assert status == 503
+        assert "stopping" in text
+        connection.send(form[1][2 * MIB :])
+        answer = connection.getresponse()
+        assert answer.status == 200
+        connection.close()
+        assert server.process.wait(WAIT_S) == 0
