@@ -16,7 +16,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 _KNOWN = {
     *("$ref", "type", "properties", "required", "items", "anyOf", "enum", "title", "description", "default"),
-    *("maxLength", "minLength", "additionalProperties"),
+    *("maxLength", "minLength", "additionalProperties", "oneOf", "minItems", "maxItems"),
 }
 
 
@@ -27,10 +27,7 @@ def mistakes(value: object, schema: Mapping[str, Any], components: Mapping[str, 
         return [f"{at}: the schema uses {sorted(unknown)}"]
     if "$ref" in schema:
         return mistakes(value, components[schema["$ref"].removeprefix("#/components/schemas/")], components, at)
-    if "anyOf" in schema:
-        fits = [not mistakes(value, each, components, at) for each in schema["anyOf"]]
-        return [] if any(fits) else [f"{at}: {value!r} fits no alternative"]
-    found = []
+    found = _of_alternatives(value, schema, components, at)
     if "enum" in schema and value not in schema["enum"]:
         found.append(f"{at}: {value!r} is not one of {schema['enum']}")
     if "type" in schema and not _is_of(value, schema["type"]):
@@ -38,8 +35,7 @@ def mistakes(value: object, schema: Mapping[str, Any], components: Mapping[str, 
     if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
         found.append(f"{at}: too long")
     if isinstance(value, list):
-        for number, each in enumerate(value):
-            found += mistakes(each, schema.get("items", {}), components, f"{at}[{number}]")
+        found += _of_list(value, schema, components, at)
     if isinstance(value, dict):
         found += _of_object(value, schema, components, at)
     return found
@@ -48,6 +44,24 @@ def mistakes(value: object, schema: Mapping[str, Any], components: Mapping[str, 
 def _is_of(value: object, kind: str) -> bool:
     is_odd_number = isinstance(value, bool) and kind in {"integer", "number"}
     return isinstance(value, _TYPES[kind]) and not is_odd_number
+
+
+def _of_alternatives(value: object, schema: Mapping[str, Any], components: Mapping[str, Any], at: str) -> list[str]:
+    found = []
+    for word, most in (("anyOf", len(schema.get("anyOf", ()))), ("oneOf", 1)):
+        fits = [not mistakes(value, each, components, at) for each in schema.get(word, ())]
+        if word in schema and not 1 <= sum(fits) <= most:
+            found.append(f"{at}: {value!r} fits {sum(fits)} alternatives of {word}")
+    return found
+
+
+def _of_list(value: list[object], schema: Mapping[str, Any], components: Mapping[str, Any], at: str) -> list[str]:
+    found = []
+    if not schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value)):
+        found.append(f"{at}: {len(value)} items")
+    for number, each in enumerate(value):
+        found += mistakes(each, schema.get("items", {}), components, f"{at}[{number}]")
+    return found
 
 
 def _of_object(

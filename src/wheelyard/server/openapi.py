@@ -8,7 +8,7 @@ from functools import cache
 import msgspec
 
 from wheelyard import __version__
-from wheelyard.server.api import OPERATIONS, Operation
+from wheelyard.server.api import OPERATIONS, Operation, UnyankRequest, YankRequest
 
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 _STATUSES = {
@@ -20,6 +20,11 @@ _STATUSES = {
     "413": "The request is too large",
     "503": "The storage cannot be asked right now; try again",
 }
+_EITHER = [
+    {"required": ["version"], "properties": {"version": {"type": "string"}, "files": {"maxItems": 0}}},
+    {"required": ["files"], "properties": {"version": {"type": "null"}, "files": {"minItems": 1}}},
+]
+"""What the types of `YankRequest` and `UnyankRequest` cannot say: a release or some of its files, not both and not neither."""
 
 
 class Problem(msgspec.Struct):
@@ -39,6 +44,8 @@ def description() -> bytes:
     types = [Problem, *(each for operation in OPERATIONS for each in (operation.answer, operation.body) if each)]
     schemas, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     del schemas
+    for either in (YankRequest, UnyankRequest):
+        components[either.__name__]["oneOf"] = _EITHER
     paths: dict[str, dict[str, object]] = {}
     for operation in OPERATIONS:
         paths.setdefault(f"/api/v1/{operation.path}", {})[operation.method.lower()] = _described(operation)
