@@ -15,6 +15,7 @@ from benchmarks.corpus import TREE_PACKAGES
 from benchmarks.place import BenchError, tool
 
 _LIMIT_S = 300.0
+_PATIENT = {"UV_HTTP_TIMEOUT": "120", "UV_HTTP_CONNECT_TIMEOUT": "120", "PIP_DEFAULT_TIMEOUT": "120"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Command:
     key: str
     title: str
 
-    def run(self, index_url: str, root: str, work: Path) -> float:
+    def run(self, index_url: str, root: str, work: Path, *, limit_s: float = _LIMIT_S) -> float:
         """
         Run it against an index.
 
@@ -38,6 +39,7 @@ class Command:
             index_url: URL of the index, credentials inside.
             root: Project at the root of the dependency tree.
             work: Folder that may be emptied.
+            limit_s: Longest that it may take.
         Returns:
             Seconds.
         Raises:
@@ -46,7 +48,7 @@ class Command:
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         (work / "requirements.in").write_text(f"{root}\n", encoding="utf-8")
-        passed = _timed(self._arguments(index_url, root, work), work)
+        passed = _timed(self._arguments(index_url, root, work), work, limit_s)
         done = self._count(work)
         shutil.rmtree(work, ignore_errors=True)
         if done != TREE_PACKAGES:
@@ -104,20 +106,23 @@ def publish_with_uv(files: Sequence[Path], url: str, user: str, password: str, w
     return _timed(command, work) / len(files)
 
 
-def _timed(command: Sequence[str], work: Path) -> float:
+def _timed(command: Sequence[str], work: Path, limit_s: float = _LIMIT_S) -> float:
     bare = {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(work), "LANG": "C.UTF-8", "NO_COLOR": "1"}
     began = time.perf_counter()
-    done = subprocess.run(
-        list(command),
-        cwd=work,
-        env=bare,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=_LIMIT_S,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            list(command),
+            cwd=work,
+            env={**bare, **_PATIENT},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=limit_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"takes more than {limit_s:.0f} s") from None
     passed = time.perf_counter() - began
     if done.returncode:
         words = " ".join(done.stdout.split())

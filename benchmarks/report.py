@@ -19,6 +19,7 @@ from benchmarks.run import COMMANDS, LARGE_FILE, REQUESTS, START, UPLOADS, Resul
 
 BEGIN = "<!-- benchmark: begin -->"
 END = "<!-- benchmark: end -->"
+_NOTE_LENGTH = 240
 _RELATIVE = (REQUESTS, LARGE_FILE, COMMANDS)
 _GROUPS = (*_RELATIVE, UPLOADS, START)
 
@@ -33,6 +34,8 @@ def tables(results: Results, *, machine: str, how: str) -> str:
         if rows:
             table = _relative(rows, results, peers) if group in _RELATIVE else _absolute(rows, results, peers)
             parts += [f"### {group}", table]
+    if growth := _growth(results):
+        parts += ["### As the index grows", growth]
     parts += failures(results)
     return "\n\n".join(parts) + "\n"
 
@@ -67,9 +70,10 @@ def load(text: str) -> tuple[Results, str, str]:
 def failures(results: Results) -> list[str]:
     """Say which servers failed, at what, and why."""
     lines = [
-        f"- {results.titles.get(server, server)}, {row.title or _corpus_of(row.key)}: {note}"
+        f"- {results.titles.get(server, server)}, {row.title or _corpus_of(row.key)}: {note[:_NOTE_LENGTH]}"
         for row in results.rows.values()
         for server, note in row.notes.items()
+        if not _is_absence(note)
     ]
     return ["Not measured:\n\n" + "\n".join(dict.fromkeys(lines))] if lines else []
 
@@ -111,6 +115,31 @@ def _absolute(rows: Sequence[Row], results: Results, peers: Sequence[str]) -> st
     )
 
 
+_GROWTH = (
+    ("page, HTML, this server / nginx", ("page-html", "page-2000", "page-20000"), "{:.2f}"),
+    ("list, HTML, this server / nginx", ("list-160", "list-2000", "list-20000"), "{:.2f}"),
+    ("uploads/s, 1 client", ("uploads-1", "uploads-1-2000", "uploads-1-20000"), "{:,.0f}"),
+    ("uploads/s, 8 clients", ("uploads-8", "uploads-8-2000", "uploads-8-20000"), "{:,.0f}"),
+    ("upload to page, ms", ("shown", "shown-2000", "shown-20000"), "{:.2f}"),
+    ("start to first answer, s", ("start-160", "start-2000", "start-20000"), "{:.3f}"),
+    ("first list, ms", ("first-list-160", "first-list-2000", "first-list-20000"), "{:.1f}"),
+    ("memory then, MB", ("memory-160", "memory-2000", "memory-20000"), "{:.0f}"),
+)
+
+
+def _growth(results: Results) -> str:
+    """Write our numbers side by side for each corpus; what does not depend on its size is flat."""
+    rows = []
+    for title, keys, form in _GROWTH:
+        found = [results.rows.get(key) for key in keys]
+        shown = [
+            None if row is None else row.ratio(OURS) if row.group in _RELATIVE else row.spread(OURS) for row in found
+        ]
+        if all(spread is not None for spread in shown):
+            rows.append([title, *(_shown(spread, form) for spread in shown)])
+    return _table(["this server", "160 projects", "2,000", "20,000"], rows) if rows else ""
+
+
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     return "\n".join([*lines, *("| " + " | ".join(cells) + " |" for cells in rows)])
@@ -141,13 +170,18 @@ def _number(row: Row, peer: str, results: Results) -> str:
 def _why(row: Row, peer: str, results: Results) -> str:
     """Say in a word why there is no number; the sentence stands below the tables."""
     note = row.notes.get(peer, "")
-    if note.startswith(("has no", "no ", "pages offer no")):
+    if _is_absence(note):
         return "has none"
     if note:
         return "fails"
     key = next((f"failed-{size}" for size in ("20000", "2000") if row.key.endswith(size)), "failed-160")
     failed = results.rows.get(key)
     return "fails" if failed is not None and peer in failed.notes and row.values.keys() - {OURS, *REFERENCES} else ""
+
+
+def _is_absence(note: str) -> bool:
+    """Tell whether a server does not have what is asked, which is no failure."""
+    return note.startswith(("has no", "no entity tag", "pages offer no"))
 
 
 def _marks(key: str, rows: Mapping[str, Row]) -> str:

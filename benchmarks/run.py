@@ -26,7 +26,7 @@ from benchmarks.ours import WRITE_SECRET, Running, start_nginx, start_ours
 from benchmarks.peers import PEERS, Peer
 from benchmarks.place import CACHE, BenchError
 from benchmarks.running import Subject
-from benchmarks.web import Connection, basic, links
+from benchmarks.web import HTML, Connection, basic, links
 from benchmarks.wrk import Load, prepared, rate
 
 LARGE_FILE = "Large file"
@@ -54,6 +54,8 @@ class Plan:
         transfers: How often the large file is fetched in a round.
         pip: Whether pip is measured too.
         import_slow: Whether others bring in files however long it takes them.
+        peer_rows: Rows in which the others take part (`uploads` and `start` for all such); None for all.
+        command_s: Longest that a command may take.
     """
 
     sizes: tuple[Size, ...]
@@ -68,6 +70,8 @@ class Plan:
     transfers: int
     pip: bool
     import_slow: bool
+    peer_rows: frozenset[str] | None
+    command_s: float
 
 
 FULL = Plan(
@@ -83,6 +87,8 @@ FULL = Plan(
     transfers=3,
     pip=True,
     import_slow=True,
+    peer_rows=None,
+    command_s=180,
 )
 QUICK = Plan(
     sizes=(SMALL,),
@@ -97,6 +103,8 @@ QUICK = Plan(
     transfers=1,
     pip=False,
     import_slow=False,
+    peer_rows=frozenset({"page-html", "wheel", "large-1", "uv-install"}),
+    command_s=15,
 )
 
 
@@ -223,7 +231,7 @@ class Run:
         seen: dict[str, bytes] = {}
         for each in asked:
             key = each.subject.key
-            if not case.peers and not each.is_fast:
+            if not each.is_fast and not (case.peers and self._asks_peers(case.key)):
                 continue
             origin = each.subject.origin(case.representation)
             if origin is None:
@@ -262,7 +270,8 @@ class Run:
             row = self.results.row(f"large-{connections}", f"200 MB wheel, {connections} {words}", LARGE_FILE, "MB/s")
             if not self._wants(row.key):
                 continue
-            places = {each.subject.key: place for each in asked if (place := _large_place(each, row)) is not None}
+            chosen = [each for each in asked if each.is_fast or self._asks_peers(row.key)]
+            places = {each.subject.key: place for each in chosen if (place := _large_place(each, row)) is not None}
             for number in range(self.plan.rounds):
                 for key in self._turns(number, list(places)):
                     subject, path, size = places[key]
@@ -284,14 +293,16 @@ class Run:
             row = self.results.row(command.key, command.title, COMMANDS, "s", more_is_better=False)
             if not self._wants(row.key):
                 continue
-            urls = {each.subject.key: each.subject.client_url for each in asked}
+            urls = {
+                each.subject.key: each.subject.client_url for each in asked if each.is_fast or self._asks_peers(row.key)
+            }
             root = asked[0].corpus.manifest.tree
             for number in range(-1, min(self.plan.rounds, 2) if command is commands.PIP_INSTALL else self.plan.rounds):
                 for key in self._turns(max(number, 0), list(urls)):
                     if key in row.notes:
                         continue
                     try:
-                        passed = command.run(urls[key], root, self._work / "command")
+                        passed = command.run(urls[key], root, self._work / "command", limit_s=self.plan.command_s)
                     except BenchError as error:
                         row.notes[key] = str(error)
                         continue
@@ -319,7 +330,7 @@ class Run:
         if not corpus.manifest.wide:
             return
         for peer in PEERS:
-            if peer.uploads:
+            if peer.uploads and self._asks_peers("uploads"):
                 self._peer_uploads(peer, corpus)
 
     def _peer_uploads(self, peer: Peer, corpus: Corpus) -> None:
@@ -350,8 +361,11 @@ class Run:
             )
             count = self.plan.upload_forms if fast else 200
             waiting = uploads.forms(door, prefix=f"up{clients}", projects=100, each=max(1, count // 100))
-            done, _ = uploads.uploads_per_second(door, waiting, clients=clients, seconds=self.plan.upload_seconds)
-            row.add(subject.key, number, done)
+            try:
+                done = uploads.uploads_per_second(door, waiting, clients=clients, seconds=self.plan.upload_seconds)
+                row.add(subject.key, number, done)
+            except (BenchError, OSError) as error:
+                row.notes[subject.key] = str(error)
             self._told(row, server=subject.key)
         self._shown(subject, door, suffix, among, number)
         if first and fast and number == 0:
@@ -428,7 +442,7 @@ class Run:
         upstream = self._work / name / "nginx"
         nginx = start_nginx(corpus, upstream, work, REFERENCES[0])
         try:
-            for peer in PEERS:
+            for peer in PEERS if self._asks_peers("start") else ():
                 self._start_peer_timed(peer, corpus, nginx.subject.client_url, (took, memory, listed))
         finally:
             nginx.program.stop()
@@ -456,12 +470,15 @@ class Run:
             memory.add(subject.key, number, running.program.memory_mb())
             began = time.perf_counter()
             with Connection(_any_origin(subject), subject.headers) as connection:
-                connection.get_ok(subject.simple)
+                connection.get_ok(subject.simple, {"Accept": HTML})
             listed.add(subject.key, number, (time.perf_counter() - began) * 1e3)
         finally:
             running.program.stop()
 
     # -- helpers ---------------------------------------------------------------------------------------------------
+
+    def _asks_peers(self, key: str) -> bool:
+        return self.plan.peer_rows is None or key in self.plan.peer_rows
 
     def _wants(self, key: str) -> bool:
         return not self._only or key.startswith(self._only)
@@ -488,7 +505,7 @@ def _large_place(asked: Asked, row: Row) -> tuple[Subject, str, int] | None:
     size = (asked.corpus.packages / manifest.large / manifest.large_file).stat().st_size
     try:
         with Connection(_any_origin(subject), subject.headers) as connection:
-            listed = links(connection.get_ok(path), path)
+            listed = links(connection.get_ok(path, {"Accept": HTML}), path)
         link = next(link for link in listed if link.filename == manifest.large_file)
         transfer.bytes_per_second(_any_origin(subject), link.path, subject.headers, size=size, connections=1)
     except (BenchError, OSError, StopIteration) as error:
