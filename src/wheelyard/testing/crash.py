@@ -243,6 +243,21 @@ class Ledger:
             before = self.kept.setdefault(each.project, {}).setdefault(each.filename, each.sha256)
         assert before == each.sha256, f"two different files were acknowledged as {each.filename}"
 
+    def count(self) -> int:
+        """Return how many files were acknowledged."""
+        with self._lock:
+            return sum(len(files) for files in self.kept.values())
+
+    def copy(self) -> Ledger:
+        """Return what is known at this moment."""
+        other = Ledger()
+        with self._lock:
+            other.sent = {
+                project: {name: set(digests) for name, digests in files.items()} for project, files in self.sent.items()
+            }
+            other.kept = {project: dict(files) for project, files in self.kept.items()}
+        return other
+
     def publish(self, client: IndexClient, each: Package) -> httpx2.Response | None:
         """Publish a file and note the outcome; None when the server went away."""
         self.sending(each)

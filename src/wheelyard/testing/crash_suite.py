@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -278,9 +279,13 @@ class KillSuite(_Suite):
         for number in range(self.rounds):
             uploads = some_uploads(chance, self.uploads, round_number=number)
             server = servers.start(root)
-            threading.Timer(chance.uniform(0.02, 0.9), server.kill).start()
-            with ThreadPoolExecutor(len(uploads)) as pool:
+            before = ledger.count()
+            fatal = before + chance.randrange(len(uploads) // 2)
+            with ThreadPoolExecutor(len(uploads) + 1) as pool:
+                pool.submit(kill_after, server, ledger, fatal, delay_s=chance.uniform(0, 0.02))
                 list(pool.map(partial(ledger.publish, server.client), uploads))
+            print(f"round {number}: {ledger.count() - before} of {len(uploads)} acknowledged")  # noqa: T201  as above
+            assert fatal <= ledger.count() < before + len(uploads), "it was killed on the way"
             assert server.wait_killed()
             again = servers.start(root)
             self.check_leftovers(root)
@@ -303,6 +308,14 @@ class KillSuite(_Suite):
             is_kept = ledger.kept[each.project][each.filename] == each.sha256
             assert answer.status_code == (200 if is_kept else 409), answer.text
         check_promises(client, ledger)
+
+
+def kill_after(server: Running, ledger: Ledger, count: int, *, delay_s: float) -> None:
+    """Kill a server a moment after so many files were acknowledged."""
+    while ledger.count() < count:
+        time.sleep(0.001)
+    time.sleep(delay_s)
+    server.kill()
 
 
 def some_uploads(chance: random.Random, count: int, *, round_number: int) -> list[Package]:
