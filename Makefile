@@ -19,6 +19,7 @@ PYTEST_ARGS ?=
 SECONDS ?= 60
 FUZZ ?=
 
+PEERS := devpi-server proxpi pypiserver simple-repository-server
 CLIENTS := flit hatch keyring pdm pip pip-old pipenv poetry twine uv
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -100,6 +101,12 @@ docs: $(DOCS_VENV)/lock.stamp ## Build the documentation into site-build/
 	rm -rf site-build
 	$(DOCS_VENV)/bin/zensical build --strict
 
+# --- speed ----------------------------------------------------------------------------------------------------------
+
+.PHONY: bench
+bench: venv ## Measure beside nginx and other indexes, write docs/performance.md (QUICK=1: a look in three minutes)
+	$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
 # --- locks ----------------------------------------------------------------------------------------------------------
 
 .PHONY: lock
@@ -110,6 +117,8 @@ lock: venv ## Write all locks anew with the newest versions
 	$(COMPILE) --upgrade --group fuzz pyproject.toml -o requirements/fuzz.txt
 	for client in $(CLIENTS); do \
 		$(COMPILE) --upgrade requirements/clients/$$client.in -o requirements/clients/$$client.txt || exit 1; done
+	for peer in $(PEERS); do \
+		$(COMPILE) --upgrade requirements/bench/$$peer.in -o requirements/bench/$$peer.txt || exit 1; done
 
 .PHONY: clean
 clean: ## Remove everything that make has made
