@@ -400,6 +400,14 @@ def _normalized(name: str) -> NormalizedName | None:
         return None
 
 
+def guess_project(upload: Upload) -> NormalizedName | None:
+    """Return the project that an upload's file name names, before anything is checked; None when it names none."""
+    try:
+        return parse_filename(upload.filename, _form_project(upload)).name
+    except InvalidFilename:
+        return None
+
+
 def _form_project(upload: Upload) -> NormalizedName | None:
     """Return the project of the form: it tells where an old sdist's name ends."""
     return _normalized(upload.form.one("name") or "")

@@ -27,7 +27,7 @@ from wheelyard.errors import (
     RecordDamaged,
 )
 from wheelyard.index import records
-from wheelyard.index.checks import PublishLimits, new_file, prepare
+from wheelyard.index.checks import CheckedUpload, PublishLimits, guess_project, new_file, prepare
 from wheelyard.index.interface import (
     Body,
     Change,
@@ -54,7 +54,6 @@ PREFIX = "simple/"
 RECORD_NAME = "index.json"
 METADATA_SUFFIX = ".metadata"
 METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
-SYNC_FIRST_FROM_BYTES = 1024 * 1024  # a smaller file is durable sooner than the lock is passed on
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +88,44 @@ class Planned:
     puts: Mapping[Key, Spool | bytes] = field(default_factory=dict)
     removes: tuple[Key, ...] = ()
     is_end: bool = False
+
+
+class _Publication:
+    """One upload on its way into a project: checked once, planned as often as the record moves."""
+
+    def __init__(self, upload: Upload, limits: PublishLimits, clock: Callable[[], datetime]) -> None:
+        self.known: DistFile | None = None
+        self._upload = upload
+        self._limits = limits
+        self._clock = clock
+        self._checked: CheckedUpload | None = None
+        self._file: DistFile | None = None
+
+    def checked(self) -> CheckedUpload:
+        """Return the outcome of the checks. Blocks the first time."""
+        if self._checked is None:
+            self._checked = prepare(self._upload, limits=self._limits)
+        return self._checked
+
+    def file(self) -> DistFile:
+        """Return the page entry; its upload time is when this was first asked."""
+        if self._file is None:
+            self._file = new_file(self.checked(), self._upload, now=self._clock())
+        return self._file
+
+    def puts(self) -> dict[Key, Spool | bytes]:
+        """Return what has to be stored before the page lists it."""
+        checked, filename = self.checked(), self.file().filename
+        return {
+            file_key(checked.parsed.name, filename): self._upload.spool,
+            metadata_key(checked.parsed.name, filename): checked.inspection.metadata,
+        }
+
+    def plan(self, page: ProjectPage) -> Planned | None:
+        """Plan the page with the file; None when it is listed already."""
+        file = self.file()
+        self.known = records.decide_publish(page, file)
+        return None if self.known is not None else Planned(page=records.with_files(page, [file]), puts=self.puts())
 
 
 def record_key(project: NormalizedName) -> Key:
@@ -193,27 +230,18 @@ class HostedIndex(Index):
 
     async def publish(self, upload: Upload) -> Published:
         """Check one upload and publish it: files first, the record last."""
-        checked = await to_thread.run_sync(lambda: prepare(upload, limits=self._limits))
-        project = checked.parsed.name
-        file = new_file(checked, upload, now=self._clock())
-        known: list[DistFile] = []
-        puts: dict[Key, Spool | bytes] = {
-            file_key(project, file.filename): upload.spool,
-            metadata_key(project, file.filename): checked.inspection.metadata,
-        }
-
-        def add(page: ProjectPage) -> Planned | None:
-            known[:] = filter(None, [records.decide_publish(page, file)])
-            if known:
-                return None
-            return Planned(page=records.with_files(page, [file]), puts=puts)
-
-        if upload.spool.size > SYNC_FIRST_FROM_BYTES:
-            await to_thread.run_sync(upload.spool.sync)  # seconds for a large file: not while others wait
-        await self._transact(project, add)
-        if known:
-            await self._mend(project, file, puts)
-            return Published(PublishOutcome.UNCHANGED, project, known[0], checked.warnings)
+        publication = _Publication(upload, self._limits, self._clock)
+        project = guess_project(upload) if upload.spool.memory is not None else None
+        if project is None:
+            # Others wait for the lock of the project meanwhile: only small files are checked while it is held.
+            project = (await to_thread.run_sync(publication.checked)).parsed.name
+            if upload.spool.is_on_disk:
+                await to_thread.run_sync(upload.spool.sync)  # seconds for a large file
+        await self._transact(project, publication.plan)
+        checked, file = publication.checked(), publication.file()
+        if publication.known is not None:
+            await self._mend(project, file, publication.puts())
+            return Published(PublishOutcome.UNCHANGED, project, publication.known, checked.warnings)
         return Published(PublishOutcome.CREATED, project, file, checked.warnings)
 
     async def change(self, project: NormalizedName, change: Change) -> ProjectPage:

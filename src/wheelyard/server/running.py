@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import multiprocessing
 import signal
 import socket
@@ -113,6 +114,12 @@ def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], opti
                 return
             made.start_draining()
             self.stop_at = time.monotonic() + options.drain_timeout_s
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            """Start; what was imported and made until now lives for ever, so the collector need not look at it."""
+            await super().startup(sockets)
+            gc.collect()
+            gc.freeze()
 
         async def on_tick(self, counter: int) -> bool:
             """Look after the connections; stop when nothing runs any more, or when its time is up."""
