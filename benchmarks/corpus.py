@@ -184,8 +184,11 @@ def tree_name(number: int) -> str:
 
 def _generate(size: Size, folder: Path, workers: int) -> Manifest:
     jobs = [(size, str(folder), number) for number in range(0, size.small, _PROJECTS_AT_ONCE)]
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        files = sum(pool.imap_unordered(_make_small, jobs))
+    if workers == 1 or len(jobs) == 1:
+        files = sum(map(_make_small, jobs))
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers) as pool:
+            files = sum(pool.imap_unordered(_make_small, jobs))
     wide = large = large_file = tree = ""
     if size.wide:
         wide = "wide-project"

@@ -118,6 +118,7 @@ def uploads_per_second(door: Door, waiting: Sequence[Form], *, clients: int, sec
                 more = time.perf_counter() - began < seconds
                 if client.closed:
                     selector.unregister(client.socket)
+                    client.socket.close()
                     if more:  # an idle connection would keep a server that takes one at a time from everybody else
                         client.connect()
                         selector.register(client.socket, selectors.EVENT_READ, client)
