@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from statistics import median
@@ -44,6 +44,7 @@ class Row:
         more_is_better: Whether it is a rate; else a time or an amount.
         values: By server, a number for each round; None where it was not asked in that round.
         notes: By server, why there is no number.
+        costs: As `values`: microseconds of processor time for each request, where that was measured.
     """
 
     key: str
@@ -53,12 +54,15 @@ class Row:
     more_is_better: bool = True
     values: dict[str, list[float | None]] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    costs: dict[str, list[float | None]] = field(default_factory=dict)
 
     def add(self, server: str, round_number: int, value: float) -> None:
         """Note the number of one round."""
-        numbers = self.values.setdefault(server, [])
-        numbers += [None] * (round_number + 1 - len(numbers))
-        numbers[round_number] = value
+        _put(self.values.setdefault(server, []), round_number, value)
+
+    def add_cost(self, server: str, round_number: int, value: float) -> None:
+        """Note the processor time of one request in one round."""
+        _put(self.costs.setdefault(server, []), round_number, value)
 
     def spread(self, server: str) -> Spread | None:
         """Return median and range of a server's numbers."""
@@ -72,12 +76,11 @@ class Row:
             server: Whose numbers.
             to: Server that is the reference; None for the mean of both nginx.
         """
-        ratios = []
-        for number, value in enumerate(self.values.get(server, ())):
-            reference = self._reference(number) if to is None else self._at(to, number)
-            if value is not None and reference:
-                ratios.append(value / reference)
-        return spread(ratios)
+        return _ratios(self.values, server, REFERENCES if to is None else (to,))
+
+    def cost_ratio(self, server: str) -> Spread | None:
+        """Return median and range of a server's processor time for a request, each divided by that of nginx."""
+        return _ratios(self.costs, server, REFERENCES)
 
     def best_peer(self) -> str | None:
         """Return the other index with the best median."""
@@ -90,13 +93,25 @@ class Row:
             return None
         return max(found, key=found.__getitem__) if self.more_is_better else min(found, key=found.__getitem__)
 
-    def _reference(self, number: int) -> float | None:
-        values = [value for server in REFERENCES if (value := self._at(server, number)) is not None]
-        return sum(values) / len(values) if values else None
 
-    def _at(self, server: str, number: int) -> float | None:
-        values = self.values.get(server, [])
-        return values[number] if number < len(values) else None
+def _put(numbers: list[float | None], round_number: int, value: float) -> None:
+    numbers += [None] * (round_number + 1 - len(numbers))
+    numbers[round_number] = value
+
+
+def _ratios(values: Mapping[str, list[float | None]], server: str, references: Sequence[str]) -> Spread | None:
+    """Divide each number of a server by the mean of the references in the same round."""
+    ratios = []
+    for number, value in enumerate(values.get(server, ())):
+        known = [each for name in references if (each := _at(values, name, number)) is not None]
+        if value is not None and known and sum(known):
+            ratios.append(value * len(known) / sum(known))
+    return spread(ratios)
+
+
+def _at(values: Mapping[str, list[float | None]], server: str, number: int) -> float | None:
+    numbers = values.get(server, [])
+    return numbers[number] if number < len(numbers) else None
 
 
 def spread(numbers: Iterable[float]) -> Spread | None:

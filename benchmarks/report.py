@@ -80,7 +80,9 @@ def failures(results: Results) -> list[str]:
 
 def _relative(rows: Sequence[Row], results: Results, peers: Sequence[str]) -> str:
     """Ratios to nginx; of the others, how many times better we are."""
-    head = ["what", "this server / nginx", "second nginx / first", *(f"against {peer}" for peer in peers), "marks"]
+    timed = any(row.costs for row in rows)
+    head = ["what", "this server / nginx", "second nginx / first", *(["processor time / nginx"] if timed else [])]
+    head += [*(f"against {peer}" for peer in peers), "marks"]
     return _table(
         head,
         (
@@ -88,6 +90,7 @@ def _relative(rows: Sequence[Row], results: Results, peers: Sequence[str]) -> st
                 row.title,
                 _shown(row.ratio(OURS), "{:.2f}"),
                 _shown(row.ratio(REFERENCES[1], to=REFERENCES[0]), "{:.2f}"),
+                *([_shown(row.cost_ratio(OURS), "{:.2f}")] if timed else []),
                 *(_times(row, peer, results) for peer in peers),
                 _marks(row.key, results.rows),
             ]

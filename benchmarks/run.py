@@ -218,11 +218,16 @@ class Run:
         by_key = {each.subject.key: each for each in running}
         for number in range(self.plan.rounds):
             for key in self._turns(number, list(loads)):
+                program = by_key[key].program
+                before = program.cpu_s()
                 try:
-                    row.add(key, number, rate(loads[key], self.plan.seconds))
+                    found = rate(loads[key], self.plan.seconds)
                 except BenchError as error:
                     row.notes[key] = str(error)
-                by_key[key].program.settle()
+                else:
+                    row.add(key, number, found)
+                    row.add_cost(key, number, (program.cpu_s() - before) * 1e6 / (found * self.plan.seconds))
+                program.settle()
         self._told(row)
 
     def _loads(self, case: Case, asked: Sequence[Asked], row: Row) -> dict[str, Load]:

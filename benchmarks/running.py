@@ -76,10 +76,10 @@ class Program:
     def settle(self, limit_s: float = 90.0) -> None:
         """Wait until it is idle: a server that is still busy with requests nobody waits for would slow down the next one."""
         deadline = time.monotonic() + limit_s
-        before = self._cpu_s()
+        before = self.cpu_s()
         while time.monotonic() < deadline:
             time.sleep(0.1)
-            now = self._cpu_s()
+            now = self.cpu_s()
             if now - before <= _QUIET_CPU * 0.1 + 1 / _TICKS:
                 return
             before = now
@@ -94,7 +94,8 @@ class Program:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
 
-    def _cpu_s(self) -> float:
+    def cpu_s(self) -> float:
+        """Return the processor time that all its processes have used, seconds."""
         ticks = 0
         for pid in _family(self.process.pid):
             try:

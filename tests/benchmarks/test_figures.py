@@ -24,6 +24,16 @@ def test_the_control_is_one_nginx_against_the_other() -> None:
     assert row.ratio("nginx-2", to="nginx") == Spread(1.05, 0.8, 1.3, 2)
 
 
+def test_processor_time_is_compared_likewise() -> None:
+    """What a request costs is divided by what it costs nginx in the same round."""
+    row = _row()
+    for number, (ours, nginx) in enumerate([(30.0, 20.0), (66.0, 40.0)]):
+        row.add_cost("ours", number, ours)
+        row.add_cost("nginx", number, nginx)
+        row.add_cost("nginx-2", number, nginx)
+    assert row.cost_ratio("ours") == Spread(1.575, 1.5, 1.65, 2)
+
+
 def test_rounds_without_a_number_are_left_out() -> None:
     """A server that takes part in some rounds is compared in those."""
     row = _row(ours=[None, 50], nginx=[10, 100], nginx_2=[None, None])
