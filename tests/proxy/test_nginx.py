@@ -63,7 +63,14 @@ def authority() -> trustme.CA:
 @pytest.fixture(params=["prefix kept", "prefix stripped"])
 def url(request: pytest.FixtureRequest, tmp_path: Path, nginx: str, authority: trustme.CA) -> Iterator[str]:
     """The public URL of an index behind nginx, with a slash at its end."""
-    trusting = ("--url_prefix", "/python", "--trusted_proxy", "127.0.0.1", "--trusted_proxy_headers", "x-forwarded-proto")
+    trusting = (
+        "--url_prefix",
+        "/python",
+        "--trusted_proxy",
+        "127.0.0.1",
+        "--trusted_proxy_headers",
+        "x-forwarded-proto",
+    )
     with running_server(tmp_path / "root", *trusting, http_server="uvicorn") as server:
         port = free_port()
         behind = f"{server.url}/python/" if request.param == "prefix kept" else f"{server.url}/"

@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import structlog
 
 from wheelyard.server.asgi import ASGIApp
 from wheelyard.server.hot import HotPath
+
+if TYPE_CHECKING:
+    import uvicorn
 
 _log = structlog.get_logger(__name__)
 
@@ -91,15 +95,7 @@ def serve_uvicorn(make: Callable[[], Made], sockets: Sequence[socket.socket], op
 def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
     import uvicorn  # noqa: PLC0415  not needed by the command line
 
-    from wheelyard.server.protocol import ConnectionLimits, protocol_with  # noqa: PLC0415
-
     made = make()
-    limits = ConnectionLimits(
-        head_bytes=options.head_bytes,
-        head_s=options.head_timeout_s,
-        idle_s=options.idle_timeout_s,
-        stall_s=options.stall_timeout_s,
-    )
 
     class DrainingServer(uvicorn.Server):
         """Finishes running requests, and refuses new work while it does, before it closes its sockets."""
@@ -131,7 +127,22 @@ def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], opti
                 self.should_exit = self.should_exit or made.running() == 0 or time.monotonic() >= self.stop_at
             return await super().on_tick(counter)
 
-    config = uvicorn.Config(
+    DrainingServer(_configuration(made, options)).run(sockets=list(sockets))
+
+
+def _configuration(made: Made, options: RunOptions) -> uvicorn.Config:
+    """Return uvicorn's configuration: our protocol class, our log, and nothing that it would guess from the environment."""
+    import uvicorn  # noqa: PLC0415  as above
+
+    from wheelyard.server.protocol import ConnectionLimits, protocol_with  # noqa: PLC0415  as above
+
+    limits = ConnectionLimits(
+        head_bytes=options.head_bytes,
+        head_s=options.head_timeout_s,
+        idle_s=options.idle_timeout_s,
+        stall_s=options.stall_timeout_s,
+    )
+    return uvicorn.Config(
         made.app,
         http=protocol_with(made.hot, limits),
         loop="auto",
@@ -150,7 +161,6 @@ def _serve_here(make: Callable[[], Made], sockets: Sequence[socket.socket], opti
         ssl_certfile=options.ssl_certfile,
         ssl_keyfile=options.ssl_keyfile,
     )
-    DrainingServer(config).run(sockets=list(sockets))
 
 
 def _supervise(make: Callable[[], Made], sockets: Sequence[socket.socket], options: RunOptions) -> None:
