@@ -12,9 +12,12 @@ old or the new one, whole. Two syncs.
 
 A removal: unlink; sync the folder. One sync.
 
+A transaction (`transact`), under the publish lock: files get their names at once, since no record lists them yet; files,
+their folder and the record's new bytes are synced together; then the record is swapped as above. Five syncs for a publish
+(file, metadata, record), most of which find the disk's journal committed by the first.
+
 The first time that this process uses a folder it syncs the folder's parent, since another process may have made the
-folder a moment ago. The temporary folder is never synced: what is only there was not acknowledged. So a publish (file,
-metadata, record) costs six syncs, one more for a new project. None can go: each `put` and `write` promises by itself.
+folder a moment ago. The temporary folder is never synced: what is only there was not acknowledged.
 """
 
 from __future__ import annotations
