@@ -35,7 +35,7 @@ _ENDING_SECONDS = 300  # what a fuzzer may take beyond its time, for imports, se
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _FINAL = re.compile(r"^stat::(\w+):\s*(\d+)", re.MULTILINE)
 _TELLING = re.compile(
-    r"^(LawBroken: .*|\w+(?:\.\w+)*: .*|.*ERROR: libFuzzer: .*|.*Test unit written to .*)$", re.MULTILINE
+    r"^(?:.*Uncaught Python exception: ===\n(.*)|(.*ERROR: libFuzzer: .*)|.*(Test unit written to .*))$", re.MULTILINE
 )
 
 
@@ -89,7 +89,7 @@ def run_target(name: str, seconds: int) -> Run:
     (CORPUS.parent / f"{name}.log").write_text(done.stdout)
     final = {key: int(value) for key, value in _FINAL.findall(done.stdout)}
     edges, _, corpus = (_PROGRESS.findall(done.stdout) or [("0", "0", "0")])[-1]
-    found = "" if done.returncode == 0 else " | ".join(dict.fromkeys(_TELLING.findall(done.stdout)))[:3000]
+    found = "" if done.returncode == 0 else " | ".join("".join(match) for match in _TELLING.findall(done.stdout))[:3000]
     lines = _reached(name)
     return Run(
         day=datetime.now(UTC).date().isoformat(),

@@ -95,7 +95,7 @@ def _metadata_part(names: list[str], parsed: ParsedFilename) -> str:
 def _check_record(archive: zipfile.ZipFile, metadata_part: str) -> None:
     """Check that RECORD of a wheel without problems tells the truth about every member."""
     folder = metadata_part.rpartition("/")[0]
-    rows = list(csv.reader(io.StringIO(archive.read(f"{folder}/RECORD").decode())))
+    rows = list(csv.reader(archive.read(f"{folder}/RECORD").decode().splitlines()))
     told = {row[0]: row[1] for row in rows if row}
     for info in archive.infolist():
         if info.is_dir() or info.filename in (f"{folder}/RECORD", f"{folder}/RECORD.jws", f"{folder}/RECORD.p7s"):

@@ -42,8 +42,9 @@ def _check_accepted(metadata: CoreMetadata) -> None:
     for name in _ONE_LINE:
         value = getattr(metadata, name)
         require(value is None or "\n" not in value, "a field of one line has one", name, value)
+    for each in metadata.requires_dist:
+        require("\n" not in each, "a requirement is one line", each)
     headers = [("Requires-Dist", each) for each in metadata.requires_dist]
-    headers += [("Classifier", each) for each in metadata.classifiers]
     builder = MetadataBuilder(
         name=metadata.name,
         version=metadata.version,
@@ -52,7 +53,7 @@ def _check_accepted(metadata: CoreMetadata) -> None:
         headers=headers,
     )
     again = parse_core_metadata(builder.text().encode("utf-8"))
-    for name in ("metadata_version", "name", "version", "requires_python", "requires_dist", "classifiers"):
+    for name in ("metadata_version", "name", "version", "requires_python", "requires_dist"):
         before, after = getattr(metadata, name), getattr(again, name)
         require(before == after, "accepted fields that are written again are the same", name, before, after)
 

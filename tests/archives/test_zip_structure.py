@@ -144,7 +144,7 @@ def member_in_record(candidate: ZipMember, added: ZipMember) -> ZipMember:
     return ZipMember(name=candidate.name, content=candidate.content + row.encode())
 
 
-REFUSED_WHOLES = [
+REFUSED_WHOLES: list[tuple[str, dict[str, object], str]] = [
     ("prefix", {"prefix": b"#!/bin/sh\n"}, "in front of its first member"),
     ("trailing", {"trailing": b"x"}, "trailing data"),
     ("comment", {"comment": b"hello"}, "has a comment"),

@@ -326,3 +326,12 @@ def test_no_metadata_fails_otherwise(content: bytes) -> None:
     for value in dataclasses.astuple(found):
         assert "\0" not in str(value)
         assert str(value).encode()
+
+
+def test_what_resolvers_read_is_one_line() -> None:
+    """MD-02: a requirement or a Python version that was folded over lines comes out as one line."""
+    content = (
+        b"Metadata-Version: 2.1\nName: foo\nVersion: 1\nRequires-Python:\n  >=3.9,\n  <4\nRequires-Dist: a\n  >=1\n"
+    )
+    found = parse_core_metadata(content)
+    assert (found.requires_python, found.requires_dist) == (">=3.9, <4", ("a >=1",))

@@ -70,6 +70,8 @@ class CoreMetadata:
     """
     The fields of one file, as they are written in it; None and empty where a field is absent, empty or `UNKNOWN`.
 
+    What resolvers read is one line, also where it was folded.
+
     Attributes:
         metadata_version: As written.
         name: As written, not normalised.
@@ -212,10 +214,10 @@ class _Fields:
             maintainer=self._one("maintainer"),
             maintainer_email=self._one("maintainer_email"),
             license=self._one("license"),
-            license_expression=self._one("license_expression"),
+            license_expression=self._line("license_expression"),
             license_files=self._many("license_files", "license-file"),
-            requires_python=self._one("requires_python"),
-            requires_dist=self._many("requires_dist"),
+            requires_python=self._line("requires_python"),
+            requires_dist=tuple(_unfolded(each) for each in self._many("requires_dist")),
             provides_extra=self._many("provides_extra"),
             dynamic=self._many("dynamic"),
             classifiers=self._many("classifiers", "classifier"),
@@ -248,6 +250,10 @@ class _Fields:
     def _one(self, key: str) -> str | None:
         return next(iter(_meaningful(self._values(key))), None)
 
+    def _line(self, key: str) -> str | None:
+        value = self._one(key)
+        return None if value is None else _unfolded(value)
+
     def _many(self, key: str, header: str | None = None) -> tuple[str, ...]:
         return _meaningful(self._values(key, header))
 
@@ -271,6 +277,11 @@ class _Fields:
 def _text(value: object) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else "" if value is None else str(value)
     return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _unfolded(value: str) -> str:
+    """Return a value that resolvers and pages read as one line; RFC 822 lets a writer fold it over several."""
+    return value if value.isprintable() else " ".join(value.split())
 
 
 def _meaningful(values: Iterable[str]) -> tuple[str, ...]:
