@@ -5,15 +5,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Home folders by their usual names, plus this checkout and the folder around it.
+# Home folders by their usual names, plus this checkout. Not the folder around it: that may be `/srv`, or `/tmp`.
 _HOMES = r"/(?:root|Users/[a-z]\w*|home/[a-z]\w*)/[.\w]"
 
 
 def pattern() -> re.Pattern[str]:
     """Return what no tracked file may contain."""
-    here = Path.cwd().resolve()
-    own = [re.escape(str(folder)) + "/" for folder in (here, here.parent) if len(folder.parts) > 1]
-    return re.compile(r"(?<![\w.$}{~<-])(?:" + "|".join([*own, _HOMES]) + ")")
+    own = re.escape(str(Path.cwd().resolve())) + "/"
+    return re.compile(rf"(?<![\w.$}}{{~<-])(?:{own}|{_HOMES})")
 
 
 def main() -> int:
