@@ -231,6 +231,17 @@ def test_what_is_malformed_does_not_depend_on_the_pieces(content: bytes, size: i
         read(content, chunk=size)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 10_000])
+def test_the_longest_header_does_not_depend_on_the_pieces(size: int) -> None:
+    """A header of exactly the largest size is read, and one byte more is refused, however the form was cut."""
+    longest = part("name", "demo").replace(b"form-data;", b"form-data;" + b" " * 1000)
+    line = longest.split(b"\r\n")[1]
+    limits = FormLimits(max_header_bytes=len(line))
+    assert read(body(longest), chunk=size, limits=limits)[0].one("name") == "demo"
+    with pytest.raises(RequestTooLarge):
+        read(body(longest.replace(b"form-data;", b"form-data; ")), chunk=size, limits=limits)
+
+
 @pytest.mark.parametrize("size", [1, 5, 10_000])
 def test_a_form_may_begin_with_a_line_break(size: int) -> None:
     """UP-01: some clients end their headers with one line break too many."""

@@ -319,6 +319,8 @@ class _StrictParser(PushMultipartParser):  # type: ignore[misc]  # untyped
     def _on_segment_headerline(self, line: bytes) -> None:
         if _CONTROL.search(line):
             raise ParserError("a control character in the header of a part")
+        if len(line) >= self.max_header_size:
+            raise ParserLimitReached
         super()._on_segment_headerline(line)
 
 
@@ -334,7 +336,8 @@ class _PartReader:
         self._held: bytes | None = b""  # until it tells whether the body begins with its boundary
         self._parser = _StrictParser(
             boundary,
-            max_header_size=limits.max_header_bytes,
+            # One more, for the half of a line's end that may have come already when the parser looks for the other half.
+            max_header_size=limits.max_header_bytes + 1,
             max_header_count=_MAX_PART_HEADERS,
         )
 
