@@ -244,7 +244,9 @@ class Run:
                 continue
             try:
                 listed = self._work / f"{case.key}-{key}.txt"
-                loads[key], bodies = prepared(origin, case.make(each), listed, status=case.status)
+                loads[key], bodies = prepared(
+                    origin, case.make(each), listed, status=case.status, may_be_slow=not each.is_fast
+                )
             except (BenchError, OSError) as error:
                 row.notes[key] = str(error)
                 continue
