@@ -1,7 +1,7 @@
 """
 Run fuzzers one after the other and tell what came of it: `make fuzz`, `make fuzz SECONDS=600 FUZZ=raw_http`.
 
-`--record` keeps the outcome in `fuzz/results.json`, from which `fuzz/report.py` writes the tables of `docs/reliability.md`.
+`--record` keeps the outcome in `fuzz/results.json` and writes the tables of `docs/reliability.md` from it.
 The exit code is 1 when anything was found.
 """
 
@@ -22,7 +22,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY))
 
-from fuzz import api  # noqa: E402  the repository's root is known only now
+from fuzz import api, report  # noqa: E402  the repository's root is known only now
 from fuzz.targets import NAMES  # noqa: E402
 
 RESULTS = REPOSITORY / "fuzz" / "results.json"
@@ -169,6 +169,7 @@ def main() -> int:
             print(f"  FOUND {run.found}\n  see {FOUND / name} and {CORPUS.parent / name}.log", flush=True)
         if asked.record:
             record(name, run)
+            report.main()
     return int(is_found)
 
 

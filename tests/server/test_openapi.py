@@ -97,6 +97,30 @@ async def test_routes(site: Site, description: dict[str, Any]) -> None:
                 assert {each.strip().lower() for each in answer.headers["allow"].split(",")} == set(item)
 
 
+@pytest.mark.parametrize("name", ["YankRequest", "UnyankRequest"])
+@pytest.mark.parametrize(
+    ("body", "fits"),
+    [
+        ({"version": "1.0"}, True),
+        ({"files": ["demo-1.0.tar.gz"]}, True),
+        ({"version": "1.0", "files": []}, True),
+        ({}, False),
+        ({"version": None, "files": []}, False),
+        ({"version": "1.0", "files": ["demo-1.0.tar.gz"]}, False),
+    ],
+)
+async def test_what_to_yank(
+    site: Site, description: dict[str, Any], name: str, body: dict[str, object], *, fits: bool
+) -> None:
+    """The description says what the operation does: it takes a release or some of its files, not both and not neither."""
+    await site.publish(SdistBuilder())
+    schemas = description["components"]["schemas"]
+    assert (mistakes(body, schemas[name], schemas) == []) == fits
+    operation = "yank" if name == "YankRequest" else "unyank"
+    answer = await site.ask("POST", f"/api/v1/indexes/main/projects/demo/{operation}", json=body, auth=WRITE)
+    assert answer.status_code == (200 if fits else 400)
+
+
 CALLS = {
     "show_index": None,
     "list_projects": None,
