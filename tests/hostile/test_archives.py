@@ -97,6 +97,11 @@ def test_misleading(untouched: LiveServer, tmp_path: Path, batch: int) -> None:
     assert not is_published(untouched, "demo")
 
 
+def test_the_kinds_are_many() -> None:
+    """The page about reliability says how many."""
+    assert len(MISLEADING) > 170
+
+
 def _zip_ratio() -> bytes:
     sizes = {"size": 1024 * MIB, "crc": 0}
     return WheelBuilder(
@@ -198,7 +203,7 @@ def test_a_bomb_inside_is_never_opened(server: LiveServer, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_too_large_by_its_announced_length(untouched: LiveServer) -> None:
-    """UP-24: what is announced as too large is refused before it is sent."""
+    """AR-11: what is announced as too large is refused before it is sent."""
     line = "Content-Type: multipart/form-data; boundary=b"
     answer = say(untouched, head(untouched, line, f"Content-Length: {200 * MIB}"))
     assert answer.status == 413
@@ -206,7 +211,7 @@ def test_a_file_that_is_too_large_by_its_announced_length(untouched: LiveServer)
 
 
 def test_a_file_that_is_too_large_on_the_way(untouched: LiveServer) -> None:
-    """UP-24: reading stops at the limit, whatever was announced or not."""
+    """AR-11: reading stops at the limit, whatever was announced or not."""
     form = b'--b\r\nContent-Disposition: form-data; name="content"; filename="demo-1.0.tar.gz"\r\n\r\n'
     endless = b"%x\r\n%b\r\n" % (MIB, bytes(MIB))
     lines = ("Content-Type: multipart/form-data; boundary=b", "Transfer-Encoding: chunked")
