@@ -104,7 +104,7 @@ class Peer(ABC):
             BenchError: It cannot be installed, or does not answer right.
         """
         if corpus.manifest.files > self.limit_files:
-            raise BenchError(f"bringing in {corpus.manifest.files} files takes it too long")
+            raise BenchError(f"not tried, since bringing in {corpus.manifest.files:,} files takes it too long")
         binaries = self.install()
         self.prepare(binaries, corpus)
         port = free_port()

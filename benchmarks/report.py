@@ -123,6 +123,7 @@ _GROWTH = (
     ("list, HTML, this server / nginx", ("list-160", "list-2000", "list-20000"), "{:.2f}"),
     ("uploads/s, 1 client", ("uploads-1", "uploads-1-2000", "uploads-1-20000"), "{:,.0f}"),
     ("uploads/s, 8 clients", ("uploads-8", "uploads-8-2000", "uploads-8-20000"), "{:,.0f}"),
+    ("processor time of an upload, ms", ("upload-cost-8", "upload-cost-8-2000", "upload-cost-8-20000"), "{:.2f}"),
     ("upload to page, ms", ("shown", "shown-2000", "shown-20000"), "{:.2f}"),
     ("start to first answer, s", ("start-160", "start-2000", "start-20000"), "{:.3f}"),
     ("first list, ms", ("first-list-160", "first-list-2000", "first-list-20000"), "{:.1f}"),
@@ -176,10 +177,16 @@ def _why(row: Row, peer: str, results: Results) -> str:
     if _is_absence(note):
         return "has none"
     if note:
-        return "fails"
+        return _failure(note)
     key = next((f"failed-{size}" for size in ("20000", "2000") if row.key.endswith(size)), "failed-160")
     failed = results.rows.get(key)
-    return "fails" if failed is not None and peer in failed.notes and row.values.keys() - {OURS, *REFERENCES} else ""
+    if failed is None or peer not in failed.notes or not row.values.keys() - {OURS, *REFERENCES}:
+        return ""
+    return _failure(failed.notes[peer])
+
+
+def _failure(note: str) -> str:
+    return "not tried" if note.startswith("not tried") else "fails"
 
 
 def _is_absence(note: str) -> bool:

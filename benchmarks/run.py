@@ -199,7 +199,7 @@ class Run:
 
     def _start_peer(self, peer: Peer, corpus: Corpus, work: Path, upstream: str) -> Running:
         if not self.plan.import_slow and not peer.is_prepared(corpus):
-            raise BenchError("its import takes minutes, so that a full run has to do it first")
+            raise BenchError("not tried, since its import takes minutes: a full run does it")
         return peer.start(corpus, work, upstream)
 
     def _failed(self, peer: Peer, corpus: Corpus, error: BenchError) -> None:
@@ -330,7 +330,7 @@ class Run:
                 door = uploads.Door(
                     running.subject.origin() or "", "/legacy/", {"Authorization": basic(INDEX, WRITE_SECRET)}
                 )
-                self._uploads_to(running.subject, door, corpus, number)
+                self._uploads_to(running, door, corpus, number)
             finally:
                 running.program.stop()
                 shutil.rmtree(folder, ignore_errors=True)
@@ -350,13 +350,14 @@ class Run:
         try:
             headers = peer.upload_headers(running.subject)
             door = uploads.Door(running.subject.origin() or "", peer.upload_path(), headers)
-            self._uploads_to(running.subject, door, corpus, 0)
+            self._uploads_to(running, door, corpus, 0)
         except (BenchError, OSError) as error:
             row.notes[peer.name] = str(error)
         finally:
             running.program.stop()
 
-    def _uploads_to(self, subject: Subject, door: uploads.Door, corpus: Corpus, number: int) -> None:
+    def _uploads_to(self, running: Running, door: uploads.Door, corpus: Corpus, number: int) -> None:
+        subject = running.subject
         first = bool(corpus.manifest.wide)
         suffix = "" if first else f"-{corpus.size.name}"
         among = "" if first else f", among {corpus.size.projects:,} projects"
@@ -366,13 +367,24 @@ class Run:
             row = self.results.row(
                 f"uploads-{clients}{suffix}", f"small wheels, {clients} {words}{among}", UPLOADS, "uploads/s"
             )
-            count = self.plan.upload_forms if fast else 200
-            waiting = uploads.forms(door, prefix=f"up{clients}", projects=100, each=max(1, count // 100))
+            cost = self.results.row(
+                f"upload-cost-{clients}{suffix}",
+                f"processor time of each{among}, {clients} {words}",
+                UPLOADS,
+                "ms",
+                more_is_better=False,
+            )
+            waiting = uploads.forms(
+                door, prefix=f"up{clients}", projects=100, each=max(1, (self.plan.upload_forms if fast else 200) // 100)
+            )
+            before = running.program.cpu_s()
             try:
-                done = uploads.uploads_per_second(door, waiting, clients=clients, seconds=self.plan.upload_seconds)
-                row.add(subject.key, number, done)
+                done, passed = uploads.upload_all(door, waiting, clients=clients, seconds=self.plan.upload_seconds)
             except (BenchError, OSError) as error:
                 row.notes[subject.key] = str(error)
+                continue
+            row.add(subject.key, number, done / passed)
+            cost.add(subject.key, number, (running.program.cpu_s() - before) * 1e3 / done)
             self._told(row, server=subject.key)
         self._shown(subject, door, suffix, among, number)
         if first and fast and number == 0:

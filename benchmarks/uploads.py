@@ -88,12 +88,12 @@ def form_of(door: Door, project: str, made: Made) -> Form:
     return Form(project, made.filename, "\r\n".join([*lines, "", ""]).encode() + body)
 
 
-def uploads_per_second(door: Door, waiting: Sequence[Form], *, clients: int, seconds: float) -> float:
+def upload_all(door: Door, waiting: Sequence[Form], *, clients: int, seconds: float) -> tuple[int, float]:
     """
     Upload as fast as is answered, over `clients` kept connections, for some seconds or until no form is left.
 
     Returns:
-        Uploads per second.
+        How many were acknowledged, and in how many seconds.
     Raises:
         BenchError: One was refused.
     """
@@ -124,7 +124,7 @@ def uploads_per_second(door: Door, waiting: Sequence[Form], *, clients: int, sec
                         selector.register(client.socket, selectors.EVENT_READ, client)
                 if more:
                     sent += client.send_next(left)
-        return done / (time.perf_counter() - began)
+        return done, time.perf_counter() - began
     finally:
         for key in list(selector.get_map().values()):
             key.data.socket.close()
