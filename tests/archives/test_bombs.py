@@ -104,6 +104,7 @@ def test_zip_lying_part(tmp_path: Path, part: str) -> None:
     assert "more bytes than it says" in inspected(builder.build(tmp_path))[0]
 
 
+@pytest.mark.slow
 def test_zip_many_members(tmp_path: Path) -> None:
     """AR-02: a hundred thousand members are read, more are refused."""
     members = [ZipMember(name=f"demo/{number}", method=STORED) for number in range(100_001)]
@@ -173,6 +174,7 @@ def test_tar_huge_metadata(tmp_path: Path) -> None:
     assert "PKG-INFO has 1073741824 bytes" in inspected(path)[0]
 
 
+@pytest.mark.slow
 def test_tar_many_members(tmp_path: Path) -> None:
     """AR-02: members of a tar are counted; a hundred thousand of them fit into the time."""
     path = tmp_path / "demo-1.0.tar.gz"
@@ -182,6 +184,7 @@ def test_tar_many_members(tmp_path: Path) -> None:
     assert "no 'PKG-INFO'" in inspected(path)[0]
 
 
+@pytest.mark.slow
 def test_tar_many_hard_links(tmp_path: Path) -> None:
     """AR-04: the time for hard links grows with their number, not with its square."""
     path = tmp_path / "demo-1.0.tar.gz"

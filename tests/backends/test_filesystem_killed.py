@@ -18,6 +18,7 @@ from wheelyard.testing.conformance import content_of
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.anyio
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("scenario", steps.SCENARIOS)
