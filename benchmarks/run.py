@@ -8,6 +8,7 @@ One run: everything started, measured in rounds that take turns, and stopped.
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -104,7 +105,7 @@ QUICK = Plan(
     pip=False,
     import_slow=False,
     peer_rows=frozenset({"page-html", "wheel", "large-1", "uv-install"}),
-    command_s=15,
+    command_s=8,
 )
 
 
@@ -146,7 +147,8 @@ class Run:
     def measure(self) -> Results:
         """Measure everything that is planned."""
         CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="run-", dir=CACHE) as work:
+        _remove_leftovers()
+        with tempfile.TemporaryDirectory(prefix=f"run-{os.getpid()}-", dir=CACHE) as work:
             self._work = Path(work)
             for size in self.plan.sizes:
                 self._say(f"corpus of {size.projects:,} projects: making it, if it is not there")
@@ -511,6 +513,13 @@ class Run:
                 words.append(f"{key} {spread.middle:,.4g}")
         words += [f"{key}: {note[:80]}" for key, note in row.notes.items() if server in (None, key)]
         self._say(f"  {row.title} [{row.unit}]: {' | '.join(words)}")
+
+
+def _remove_leftovers() -> None:
+    """Remove the folders of runs that were killed."""
+    for folder in CACHE.glob("run-*-*"):
+        if not Path(f"/proc/{folder.name.split('-')[1]}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _any_origin(subject: Subject) -> str:
