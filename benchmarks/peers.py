@@ -136,11 +136,28 @@ class PypiServer(Peer):
     representations = ("html",)
     uploads = True
 
+    def environment(self, upstream: str) -> Mapping[str, str]:
+        """Give the server the threads and the patience that proxpi has too."""
+        del upstream
+        return {"GUNICORN_CMD_ARGS": "--workers 1 --threads 8 --keep-alive 300 --timeout 120"}
+
     def command(self, binaries: Path, corpus: Corpus, work: Path, port: int) -> list[str]:
         """Serve the folder; uploads go to a folder of their own, since the corpus stays as it is."""
         own = work / "uploads"
         own.mkdir(exist_ok=True)
-        options = ["-p", str(port), "-i", "127.0.0.1", "-P", ".", "-a", ".", "--disable-fallback"]
+        options = [
+            "-p",
+            str(port),
+            "-i",
+            "127.0.0.1",
+            "-P",
+            ".",
+            "-a",
+            ".",
+            "--disable-fallback",
+            "--server",
+            "gunicorn",
+        ]
         return [str(binaries / "pypi-server"), "run", *options, str(own), str(corpus.packages)]
 
 
