@@ -467,7 +467,6 @@ def configure_log(level: str, *, out: TextIO = sys.stderr) -> None:
         ],
         wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _UnfailingText(out))),
-        cache_logger_on_first_use=True,
     )
     logging.basicConfig(level=numbers[level.upper()], stream=out, format="%(levelname)s %(name)s: %(message)s")
 

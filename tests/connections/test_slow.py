@@ -76,6 +76,7 @@ def test_drip(server: LiveServer, connect: Connect, upload_head: str) -> None:
     """A body that drips just often enough to look alive is cut too."""
     wire = connect()
     wire.say(f"{upload_head}Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 100000\r\n\r\n")
+    wire.say('--b\r\nContent-Disposition: form-data; name="summary"\r\n\r\n')
     deadline = time.monotonic() + STALL_S + 8
     cut = False
     while not cut and time.monotonic() < deadline:
@@ -84,7 +85,9 @@ def test_drip(server: LiveServer, connect: Connect, upload_head: str) -> None:
         except OSError:
             break
         cut = wire.ended(within_s=0.3)
-    assert wire.left.startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() < deadline
+    # What we drip after the refusal resets the connection, and may take the refusal with it.
+    assert wire.left == b"" or wire.left.startswith(b"HTTP/1.1 408 ")
     assert server.get("/simple/").status_code == 200
 
 

@@ -8,7 +8,6 @@ import pytest
 from wheelyard.errors import ConfigError
 from wheelyard.server.targets import RESERVED
 from wheelyard.settings import Settings, load_settings
-from wheelyard.settings.indexes import RESERVED_NAMES
 
 Load = Callable[..., Settings]
 Mistakes = Callable[..., list[str]]
@@ -146,16 +145,11 @@ def test_github_is_not_there_yet(mistakes: Mistakes) -> None:
     assert "cannot keep packages on GitHub" in line
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
+@pytest.mark.parametrize("name", sorted(RESERVED))
 def test_reserved_name_is_refused(mistakes: Mistakes, name: str) -> None:
     """No index is called like the first segment of one of the server's own URLs."""
     (line,) = mistakes(f"[{name.upper()}]\n{INDEX}")
     assert f"'{name}' cannot be the name of an index" in line
-
-
-def test_reserved_names_are_the_routes() -> None:
-    """The names that are refused are exactly the first segments that the server understands."""
-    assert RESERVED - {""} == RESERVED_NAMES
 
 
 def test_index_called_server(load: Load) -> None:

@@ -21,7 +21,6 @@ DEVPI_MARK = "+simple"
 
 RESERVED = frozenset(
     {
-        "",
         "_",
         "api",
         "healthz",

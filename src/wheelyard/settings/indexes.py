@@ -7,32 +7,11 @@ from dataclasses import replace
 from typing import Any, Final
 
 from wheelyard.errors import WheelyardError, shown
+from wheelyard.server.targets import RESERVED
 from wheelyard.settings.documents import Document, read_secret, read_secret_forms
 from wheelyard.settings.mistakes import Mistakes, Place, did_you_mean
 from wheelyard.settings.tables import Key, keys_of, read_table, wrong_type
 from wheelyard.settings.values import FILE_SYSTEM_MAX_FILE_BYTES, OTHER_MAX_FILE_BYTES, IndexSettings, Secret
-
-RESERVED_NAMES: Final = frozenset(
-    {
-        "_",
-        "api",
-        "healthz",
-        "index_mtime",
-        "initialize",
-        "integrity",
-        "legacy",
-        "login",
-        "logout",
-        "metrics",
-        "packages",
-        "project",
-        "pypi",
-        "readyz",
-        "simple",
-        "static",
-    }
-)
-"""First segments of the server's own URLs: no index can be called like one of them."""
 
 OWN_TABLES: Final = ("server", "limits")
 """Tables that are no index, unless they have a `type`."""
@@ -195,7 +174,7 @@ def _options_class(table: Mapping[str, object], place: Place, options: LoadOptio
 
 
 def _check_name(name: str, place: Place) -> None:
-    if name in RESERVED_NAMES:
+    if name in RESERVED:
         reserved = f"URLs of this server start with '/{name}'"
         place.refuse("", f"'{name}' cannot be the name of an index: {reserved}; rename the table and its folder")
     elif not name or len(name) > _NAME_LIMIT:
