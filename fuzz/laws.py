@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import resource
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 Check = Callable[[bytes], None]
 """Checks every law of a target on one input; raises when one is broken."""
@@ -48,6 +52,13 @@ class FuzzTarget:
     reached: tuple[str, ...]
     max_len: int = 4096
     mutate: Callable[[bytes, int, Mutate], bytes] | None = None
+
+
+def workplace() -> Path:
+    """Return a folder for the files of this process, removed when it ends; the runner removes what libFuzzer leaves."""
+    folder = Path(tempfile.mkdtemp(prefix="wheelyard-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def require(holds: object, law: str, *evidence: object) -> None:

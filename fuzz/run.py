@@ -14,6 +14,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,7 @@ RESULTS = REPOSITORY / "fuzz" / "results.json"
 CORPUS = REPOSITORY / ".cache" / "fuzz" / "corpus"
 FOUND = REPOSITORY / ".cache" / "fuzz" / "found"
 
+_MEMORY = Path("/dev/shm")  # where the files of the fuzzers go: they are written thousands of times a second
 _ENDING_SECONDS = 300  # what a fuzzer may take beyond its time, for imports, seeds and the last input
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)/")
 _FINAL = re.compile(r"^stat::(\w+):\s*(\d+)", re.MULTILINE)
@@ -75,17 +77,18 @@ def run_target(name: str, seconds: int) -> Run:
     """Fuzz one target in a process of its own."""
     start = time.monotonic()
     command = [sys.executable, "-m", "fuzz.one", name, str(seconds)]
-    done = subprocess.run(
-        command,
-        cwd=REPOSITORY,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=seconds + _ENDING_SECONDS,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="wheelyard-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+        done = subprocess.run(
+            command,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONHASHSEED": "0", "TMPDIR": folder},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            timeout=seconds + _ENDING_SECONDS,
+            check=False,
+        )
     (CORPUS.parent / f"{name}.log").write_text(done.stdout)
     final = {key: int(value) for key, value in _FINAL.findall(done.stdout)}
     edges, _, corpus = (_PROGRESS.findall(done.stdout) or [("0", "0", "0")])[-1]

@@ -11,12 +11,10 @@ import random
 import stat
 import struct
 import tarfile
-import tempfile
 import zipfile
 import zlib
-from pathlib import Path
 
-from fuzz.laws import MUTATION_BYTES, FuzzTarget, Mutate, require
+from fuzz.laws import MUTATION_BYTES, FuzzTarget, Mutate, require, workplace
 from fuzz.targets.archive_mutations import mutate_gzipped_tar, mutate_zip
 from wheelyard.archives.gzip_stream import GzipStream
 from wheelyard.archives.inspect import Inspection, inspect
@@ -45,8 +43,7 @@ LIMITS = ArchiveLimits(
 
 _NAMES = ("demo-1.0-py3-none-any.whl", "demo-1.0.tar.gz", "demo-1.0.zip")
 _PARSED = tuple(parse_filename(name) for name in _NAMES)
-_MEMORY = Path("/dev/shm")
-_PATH = Path(tempfile.mkdtemp(prefix="wheelyard-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None)) / "archive"
+_PATH = workplace() / "archive"
 
 
 def check(data: bytes) -> None:

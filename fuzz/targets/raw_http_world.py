@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 from uvicorn.server import ServerState
 
-from fuzz.laws import require
+from fuzz.laws import require, workplace
 from wheelyard.compose import make_app
 from wheelyard.server.protocol import ConnectionLimits, WheelyardProtocol, protocol_with
 from wheelyard.settings import IndexSettings, ServerSettings, Settings
@@ -29,7 +29,6 @@ FILENAME = "demo-1.0-py3-none-any.whl"
 
 _PATIENCE_S = 10.0  # until an answer counts as one that never comes
 _HEAD_BYTES = 4096  # small, so that the fuzzer reaches it
-_MEMORY = Path("/dev/shm")
 
 
 @dataclass(slots=True)
@@ -145,7 +144,7 @@ class World:
         logger = logging.getLogger("uvicorn.error")
         logger.addHandler(self._trouble)
         logger.propagate = False
-        self._root = Path(tempfile.mkdtemp(prefix="wheelyard-fuzz-", dir=_MEMORY if _MEMORY.is_dir() else None))
+        self._root = workplace()
         self._lifespan: Any = None
         self.renew()
 
