@@ -93,9 +93,13 @@ def test_other_content_is_refused(
     assert shared_server.listed(project.name) == before
 
 
-def test_the_read_secret_does_not_publish(shared_server: LiveServer, publish_as: PublishAs, project: Project) -> None:
+def test_the_read_secret_does_not_publish(
+    shared_server: LiveServer, publish_as: PublishAs, project: Project, http_server: str
+) -> None:
     """UP-07: a known user without the right gets 403, and nothing is kept."""
-    publish_as(shared_server.read_secret).check_refused(_WITHOUT_RIGHT)
+    # granian closes a connection whose body was not read, and a client that is still sending may meet that first.
+    words = (_WITHOUT_RIGHT,) if http_server == "uvicorn" else ()
+    publish_as(shared_server.read_secret).check_refused(*words)
     assert shared_server.listed(project.name) == {}
 
 
