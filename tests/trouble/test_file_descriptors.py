@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -32,7 +33,17 @@ def ask(connection: socket.socket, path: str) -> bytes:
     """Send a request on a connection that is open already."""
     credentials = base64.b64encode(f"{INDEX}:{WRITE_SECRET}".encode())
     connection.sendall(b"GET %b HTTP/1.1\r\nHost: x\r\nAuthorization: Basic %b\r\n\r\n" % (path.encode(), credentials))
-    return connection.recv(100_000)
+    answer = b""
+    while (head_end := answer.find(b"\r\n\r\n")) < 0 or len(answer) < head_end + 4 + body_length(answer[:head_end]):
+        received = connection.recv(100_000)
+        assert received, answer
+        answer += received
+    return answer
+
+
+def body_length(head: bytes) -> int:
+    (length,) = re.findall(rb"(?i)\r\ncontent-length: (\d+)", head)
+    return int(length)
 
 
 def test_a_full_table(servers: FolderServers, tmp_path: Path) -> None:

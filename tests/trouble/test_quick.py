@@ -11,7 +11,7 @@ import pytest
 
 from crash.inside import InsideIndex, opened
 from crash.nursery import INDEX, storage_of
-from wheelyard.compose import _UnfailingText
+from wheelyard.compose.log import _UnfailingText
 from wheelyard.errors import FileExists, RecordDamaged, StorageFull
 from wheelyard.storage.wrapping import storage_error
 from wheelyard.testing.crash import package

@@ -1,0 +1,103 @@
+"""Settings to indexes: stores (5), the indexes made of them (4), and who may do what with each (3)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from wheelyard.archives.limits import ArchiveLimits
+from wheelyard.auth.authenticators import Authenticator, IndexSecrets
+from wheelyard.errors import ConfigError
+from wheelyard.index.checks import PublishLimits
+from wheelyard.index.hosted import HostedIndex
+from wheelyard.index.interface import Index
+from wheelyard.index.layered import LayeredIndex
+from wheelyard.index.upstream import UpstreamIndex
+from wheelyard.settings import IndexSettings, LimitSettings, Settings
+from wheelyard.storage.interface import BackendContext
+from wheelyard.storage.plugins import load_backend
+from wheelyard.storage.store import Store
+
+
+def now_utc() -> datetime:
+    """Return the time; the clock that is handed to every part that needs one."""
+    return datetime.now(UTC)
+
+
+# --- 5. stores -----------------------------------------------------------------------------------------------------
+
+
+def make_store(settings: Settings, index: IndexSettings) -> Store:
+    """
+    Make the store of one index; `Store.start` opens it.
+
+    Raises:
+        ConfigError: No backend of that type is installed.
+    """
+    backend = load_backend(index.type).open(
+        index.options, BackendContext(name=index.name, folder=settings.folder(index))
+    )
+    return Store(backend, name=index.name)
+
+
+# --- 4. indexes ----------------------------------------------------------------------------------------------------
+
+
+def publish_limits(index: IndexSettings, limits: LimitSettings) -> PublishLimits:
+    """Return what an upload to an index may be."""
+    return PublishLimits(
+        max_file_bytes=index.max_file_bytes,
+        archive=ArchiveLimits(
+            members=limits.archive_members,
+            unpacked_bytes=limits.archive_unpacked_bytes,
+            ratio=limits.archive_ratio,
+            metadata_bytes=limits.archive_metadata_bytes,
+            seconds=limits.archive_seconds,
+        ),
+    )
+
+
+def make_hosted(settings: Settings, index: IndexSettings, store: Store) -> HostedIndex:
+    """Make our own part of one index."""
+    return HostedIndex(index.name, store, limits=publish_limits(index, settings.limits), clock=now_utc)
+
+
+def make_index(hosted: HostedIndex, upstream: UpstreamIndex | None) -> Index:
+    """Put the upstream behind our own index: it is asked only for names that are not ours."""
+    return hosted if upstream is None else LayeredIndex(hosted, upstream)
+
+
+# --- 3. who may ----------------------------------------------------------------------------------------------------
+
+
+def make_auth(index: IndexSettings) -> Authenticator:
+    """Make the authenticator of one index."""
+    admin = index.admin_secret
+    return IndexSecrets(
+        index.name,
+        read_secret=index.read_secret,
+        write_secret=index.write_secret,
+        admin_secret=None if admin is None else admin.raw,
+    )
+
+
+@asynccontextmanager
+async def open_index(settings: Settings, name: str) -> AsyncIterator[HostedIndex]:
+    """
+    Open one index without a server, as the command line does.
+
+    Raises:
+        ConfigError: There is no such index.
+        StorageError: Its store cannot be opened.
+    """
+    index = settings.index(name)
+    if index is None:
+        known = ", ".join(f"'{each.name}'" for each in settings.indexes)
+        raise ConfigError([f"{settings.source}: there is no index '{name}'; there are {known}"])
+    store = make_store(settings, index)
+    await store.start()
+    try:
+        yield make_hosted(settings, index, store)
+    finally:
+        await store.stop()
