@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import Enum, IntEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
@@ -128,6 +128,29 @@ Runs in a thread, may run again when the record moved, and may raise: then nothi
 """
 
 
+class Permission(IntEnum):
+    """What a host lets the holder of a credential do with the storage; each includes those before it."""
+
+    NONE = 0
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class HostIdentity:
+    """
+    What a host says of a credential.
+
+    Attributes:
+        permission: What its holder may do.
+        login: Who that is, when the host tells; for the record of a publish.
+    """
+
+    permission: Permission
+    login: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Traits:
     """
@@ -139,12 +162,14 @@ class Traits:
         fresh: True when `peek` always tells, so a page can be served after one cheap question.
         verified_put: True when `put` itself makes sure that the stored bytes are the spool's; `Store` then does not ask
             for their size and digest afterwards.
+        identities: True when `identify` asks the host that keeps the storage who holds a credential.
     """
 
     atomic_batch: bool = False
     spool_folder: Path | None = None
     fresh: bool = False
     verified_put: bool = False
+    identities: bool = False
 
 
 class Backend(ABC):
@@ -184,6 +209,18 @@ class Backend(ABC):
         """
         del repair
         return ()
+
+    async def identify(self, credential: str) -> HostIdentity:
+        """
+        Ask the host what the holder of a credential may do with this storage; asked only when `traits.identities`.
+
+        Args:
+            credential: The password a caller sent: the host's own token.
+        Raises:
+            StorageUnavailable: The host could not be asked; nothing is known, and nobody is let in.
+        """
+        del credential
+        return HostIdentity(Permission.NONE)
 
     # -- records ---------------------------------------------------------------------------------------------------
 
@@ -364,7 +401,12 @@ class BackendContext:
     Attributes:
         name: Name of the index, for messages.
         folder: A folder of this server's own for this index (`<ROOT>/cache/<name>`); may not exist yet.
+        admin_secret: The server's own credential for the storage, by the keys of the admin-secret file without `type`
+            (`raw`, or for a GitHub App `app_id`, `installation_id` and `private_key`); empty when none was given.
+        sync_interval_s: How old, in seconds, what this server knows of storage that others write to may get.
     """
 
     name: str
     folder: Path
+    admin_secret: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    sync_interval_s: int = 60
