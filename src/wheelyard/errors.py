@@ -44,6 +44,7 @@ Every way this program can fail, in one tree.
     ├── Unsupported
     ├── Draining
     ├── BackupError
+    ├── SiteError
     └── ConfigError
 
 Rule 1: errors do not know HTTP; `server/problems.py` maps each `code` to a status.
@@ -578,6 +579,12 @@ class BackupError(WheelyardError):
     """A backup cannot be written, read or restored; what was there before is untouched."""
 
     code = "backup"
+
+
+class SiteError(WheelyardError):
+    """A static site cannot be built where it should be; what was published there before is still whole."""
+
+    code = "site"
 
 
 class ConfigError(WheelyardError):

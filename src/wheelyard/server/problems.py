@@ -71,6 +71,7 @@ STATUS: dict[str, int] = {
     "unsupported": 405,
     "draining": 503,
     "backup": 500,  # never answered: only commands make and restore backups
+    "site": 500,  # never answered: only commands build sites
     "config": 400,
 }
 """HTTP status of each error code; a test fails when a leaf of the tree is missing."""
