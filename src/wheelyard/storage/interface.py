@@ -145,10 +145,12 @@ class HostIdentity:
     Attributes:
         permission: What its holder may do.
         login: Who that is, when the host tells; for the record of a publish.
+        reason: Why the permission is not what its holder may expect, when the host tells; in words for the caller.
     """
 
     permission: Permission
     login: str | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,10 @@ class Backend(ABC):
         """
         del credential
         return HostIdentity(Permission.NONE)
+
+    def trouble(self) -> str | None:
+        """Return what keeps the storage from being asked at this moment, in words for `/readyz` and the log; None when nothing."""
+        return None
 
     # -- records ---------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from wheelyard.storage.interface import (
     ByteRange,
     Changes,
     Decide,
+    HostIdentity,
     Location,
     Plan,
     PutOutcome,
@@ -166,6 +167,20 @@ class Store(Backend):
         """
         with self._call("examine"):
             return tuple(replace(found, index=self.name) for found in await self._backend.examine(repair=repair))
+
+    async def identify(self, credential: str) -> HostIdentity:
+        """
+        Ask the host what the holder of a credential may do with this storage.
+
+        Raises:
+            StorageError: The host could not be asked; nothing is known.
+        """
+        with self._call("identify"):
+            return await self._backend.identify(credential)
+
+    def trouble(self) -> str | None:
+        """Return what keeps the storage from being asked at this moment; None when nothing."""
+        return self._backend.trouble()
 
     # -- records ---------------------------------------------------------------------------------------------------
 
