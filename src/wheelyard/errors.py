@@ -5,6 +5,7 @@ Every way this program can fail, in one tree.
     ├── NotFound
     │   ├── IndexNotFound
     │   ├── ProjectNotFound
+    │   │   └── ProjectNotLookedUp
     │   ├── ReleaseNotFound
     │   ├── DistFileNotFound
     │   └── MetadataNotFound
@@ -13,6 +14,7 @@ Every way this program can fail, in one tree.
     │   ├── CredentialsWrong
     │   ├── PermissionDenied
     │   ├── NotOffered
+    │   ├── Filtered
     │   └── CrossSiteRequest
     ├── RequestError
     │   ├── InvalidName
@@ -36,6 +38,7 @@ Every way this program can fail, in one tree.
     │   ├── StorageFull
     │   ├── StorageReadOnly
     │   └── StorageUnavailable
+    ├── PolicyUnavailable
     ├── UpstreamError
     │   ├── UpstreamUnavailable
     │   └── UpstreamInvalid
@@ -113,6 +116,23 @@ class ProjectNotFound(NotFound):
     def __init__(self, project: str) -> None:
         super().__init__(f"this index has no project '{shown(project)}'")
         self.project = project
+
+
+class ProjectNotLookedUp(ProjectNotFound):
+    """
+    This index does not have the project, and a rule keeps the name from being asked of any other.
+
+    Attributes:
+        reason: Which rule, in words for the caller.
+    """
+
+    code = "project-not-looked-up"
+
+    def __init__(self, project: str, *, reason: str) -> None:
+        super().__init__(project)
+        self.message = f"{self.message}, and does not look it up elsewhere: {shown(reason)}"
+        self.args = (self.message,)
+        self.reason = reason
 
 
 class ReleaseNotFound(NotFound):
@@ -212,6 +232,30 @@ class NotOffered(AccessError):
         )
         self.what = what
         self.reason = reason
+
+
+class Filtered(AccessError):
+    """
+    Another index has it, and the policy of this one leaves it out.
+
+    Attributes:
+        what: What was asked for (`file 'x-1.0.tar.gz'`).
+        rule: Stable word for the rule, as `wheelyard why` shows it.
+        reason: The rule in words for the caller.
+        until: When it will be offered by itself, ISO 8601; None for not by itself.
+    """
+
+    code = "filtered"
+
+    def __init__(self, what: str, *, rule: str, reason: str, until: str | None = None, project: str = "") -> None:
+        super().__init__(
+            f"{shown(what)} is left out by the policy of this index: {shown(reason)}",
+            hint=f"`wheelyard why {shown(project)}` explains it; an administrator can make an exception.",
+        )
+        self.what = what
+        self.rule = rule
+        self.reason = reason
+        self.until = until
 
 
 class CrossSiteRequest(AccessError):
@@ -505,6 +549,15 @@ class StorageUnavailable(StorageError):
     """The store could not be asked; nothing is known."""
 
     code = "storage-unavailable"
+
+
+# --- policy --------------------------------------------------------------------------------------------------------
+
+
+class PolicyUnavailable(WheelyardError):
+    """The policy of the index cannot be applied right now; what it might leave out is not offered."""
+
+    code = "policy-unavailable"
 
 
 # --- upstream ------------------------------------------------------------------------------------------------------

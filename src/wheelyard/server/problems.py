@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from wheelyard.errors import Draining, InvalidUpload, MethodNotAllowed, WheelyardError
+from wheelyard.errors import Draining, Filtered, InvalidUpload, MethodNotAllowed, WheelyardError
 from wheelyard.protocol.http import clean_reason
 from wheelyard.server.answers import Answer, Header
 
@@ -26,6 +26,7 @@ STATUS: dict[str, int] = {
     "not-found": 404,
     "index-not-found": 404,
     "project-not-found": 404,
+    "project-not-looked-up": 404,
     "release-not-found": 404,
     "file-not-found": 404,
     "metadata-not-found": 404,
@@ -35,6 +36,7 @@ STATUS: dict[str, int] = {
     "credentials-wrong": 401,
     "permission-denied": 403,
     "not-offered": 403,
+    "filtered": 403,
     "cross-site-request": 403,
     # requests
     "request": 400,
@@ -61,6 +63,8 @@ STATUS: dict[str, int] = {
     "storage-full": 507,
     "storage-read-only": 503,
     "storage-unavailable": 503,
+    # policy: what cannot be judged is not offered, and nobody is sent on to another index
+    "policy-unavailable": 503,
     # upstream: never its own 401, 403 or 404
     "upstream": 502,
     "upstream-unavailable": 503,
@@ -160,3 +164,7 @@ def _extra_items(error: WheelyardError) -> Iterator[tuple[str, object]]:
             "problems",
             [{"field": each.field, "code": each.code, "text": each.text} for each in error.problems],
         )
+    if isinstance(error, Filtered):
+        yield "rule", error.rule
+        if error.until is not None:
+            yield "until", error.until
