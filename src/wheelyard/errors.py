@@ -536,12 +536,14 @@ class StorageReadOnly(StorageError):
 
     code = "storage-read-only"
 
-    def __init__(self, *, store: str = "", key: str | None = None) -> None:
+    def __init__(
+        self, *, store: str = "", key: str | None = None, why: str | None = None, hint: str | None = None
+    ) -> None:
         super().__init__(
-            "the storage of this index cannot be written",
+            why or "the storage of this index cannot be written",
             store=store,
             key=key,
-            hint="An administrator should check mount options, owner and mode of the storage.",
+            hint=hint or "An administrator should check mount options, owner and mode of the storage.",
         )
 
 
