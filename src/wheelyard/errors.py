@@ -41,6 +41,8 @@ Every way this program can fail, in one tree.
     ├── PolicyUnavailable
     ├── UpstreamError
     │   ├── UpstreamUnavailable
+    │   │   ├── UpstreamRefused
+    │   │   └── UpstreamOffline
     │   └── UpstreamInvalid
     ├── InvalidDocument
     ├── ArchiveError
@@ -579,6 +581,18 @@ class UpstreamUnavailable(UpstreamError):
     """Could not ask, or it answered with a failure; nothing is known about the project."""
 
     code = "upstream-unavailable"
+
+
+class UpstreamRefused(UpstreamUnavailable):
+    """It wants other credentials than this server has; nothing is known about the project."""
+
+    code = "upstream-refused"
+
+
+class UpstreamOffline(UpstreamUnavailable):
+    """This server was told to ask nobody, and has no copy; nothing is known about the project."""
+
+    code = "upstream-offline"
 
 
 class UpstreamInvalid(UpstreamError):

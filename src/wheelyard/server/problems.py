@@ -68,6 +68,8 @@ STATUS: dict[str, int] = {
     # upstream: never its own 401, 403 or 404
     "upstream": 502,
     "upstream-unavailable": 503,
+    "upstream-refused": 502,
+    "upstream-offline": 503,
     "upstream-invalid": 502,
     # the rest
     "invalid-document": 500,
