@@ -73,9 +73,10 @@ class LayeredIndex(PassThrough):
         return first_only
 
     async def _ask(self, project: NormalizedName, question: Callable[[IndexReader], Awaitable[T]]) -> T:
+        missing = ProjectNotFound(project)
         for index in self._sources:
             try:
                 return await question(index)
-            except ProjectNotFound:
-                continue
-        raise ProjectNotFound(project)
+            except ProjectNotFound as error:
+                missing = error  # the last one knows most: why a name is not looked up elsewhere
+        raise missing
