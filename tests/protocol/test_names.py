@@ -11,6 +11,7 @@ from wheelyard.protocol.names import (
     normalize,
     same_version,
     sort_versions,
+    with_version,
     version_key,
 )
 
@@ -128,3 +129,12 @@ def test_any_strings_can_be_sorted(versions: list[str]) -> None:
     assert sort_versions(found) == found
     assert sort_versions(reversed(found)) == found
     assert list(found) == sorted(found, key=version_key)
+
+
+@given(st.lists(st.text(max_size=20)))
+def test_versions_added_one_by_one_are_those_sorted_at_once(versions: list[str]) -> None:
+    """PEP 700: a release that is added takes its place, and one that is there under another spelling changes nothing."""
+    found: tuple[str, ...] = ()
+    for version in versions:
+        found = with_version(found, version)
+    assert found == sort_versions(versions)

@@ -40,8 +40,9 @@ from wheelyard.index.interface import (
     Upload,
 )
 from wheelyard.index.parsed_pages import ParsedPages
+from wheelyard.index.row_memory import RowMemory
 from wheelyard.model import DistFile, Filename, Key, NormalizedName, ProjectList, ProjectPage, Revision
-from wheelyard.protocol.record import parse_record, render_record
+from wheelyard.protocol.record import join_record, parse_record, render_record_row
 from wheelyard.storage.interface import ABSENT, Absent, Plan, Record
 from wheelyard.storage.spool import Spool
 from wheelyard.storage.store import Store
@@ -53,6 +54,7 @@ _log = structlog.get_logger(__name__)
 PREFIX = "simple/"
 RECORD_NAME = "index.json"
 METADATA_SUFFIX = ".metadata"
+ROWS_LIMIT = 20_000  # of records; a row with its place costs about a kilobyte
 METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
 
 
@@ -160,6 +162,7 @@ class HostedIndex(Index):
         self._limits = limits
         self._clock = clock
         self._parsed = ParsedPages()
+        self._rows = RowMemory(ROWS_LIMIT)
         self._names: frozenset[str] = frozenset()
         self._shown: ProjectList = ProjectList()
         self._cursor: str | None = None
@@ -313,7 +316,7 @@ class HostedIndex(Index):
             if planned is None:
                 return None
             after = planned.page
-            content = None if planned.is_end else render_record(after)
+            content = None if planned.is_end else self._render(after)
             return Plan(content=content, puts=planned.puts, removes=planned.removes)
 
         with anyio.CancelScope(shield=True):  # a client that leaves must not stop a publish half-way
@@ -357,6 +360,10 @@ class HostedIndex(Index):
         page = self._parse(project, record)
         self._parsed.put(project, record.revision, page)
         return page, record.revision
+
+    def _render(self, page: ProjectPage) -> bytes:
+        """Render a record, taking the rows of files that did not change from the last time. Blocks."""
+        return join_record(page, self._rows.rows(page.name, page.files, render_record_row))
 
     def _parse(self, project: NormalizedName, record: Record) -> ProjectPage:
         """

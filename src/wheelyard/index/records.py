@@ -6,6 +6,7 @@ What becomes of a project's record: pure decisions, no I/O and no clock.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from wheelyard.errors import DistFileNotFound, FileExists, ProjectClosed, Record
 from wheelyard.index.interface import Change, Delete, SetStatus, Yank
 from wheelyard.model import DistFile, Filename, NormalizedName, ProjectPage
 from wheelyard.protocol.filenames import release_of
-from wheelyard.protocol.names import same_version, sort_versions, version_key
+from wheelyard.protocol.names import same_version, sort_versions, version_key, with_version
 
 DELETED = "_deleted"
 """Private key of a record: names of deleted files and the SHA-256 each had, so that a name never means other bytes."""
@@ -46,11 +47,19 @@ def decide_publish(page: ProjectPage, file: DistFile) -> DistFile | None:
 
 
 def with_files(page: ProjectPage, new: Sequence[DistFile]) -> ProjectPage:
-    """Return the page with more files; files stay ordered by version, then name."""
-    files = sorted((*page.files, *new), key=lambda each: _order(each, page.name))
+    """
+    Return the page with more files; files stay ordered by version, then name, and releases from old to new.
+
+    Each is put in its place, since a page may list thousands that are in theirs already.
+    """
+    files, versions = list(page.files), page.versions
+    for file in new:
+        insort(files, file, key=lambda each: _order(each, page.name))
+        release = release_of_file(file, page.name)
+        versions = versions if release is None else with_version(versions, release)
     names = {file.filename for file in new}
     deleted = {name: digest for name, digest in deleted_names(page).items() if name not in names}
-    return _with_versions(replace(page, files=tuple(files), private=_private_with(page, deleted)))
+    return replace(page, files=tuple(files), versions=versions, private=_private_with(page, deleted))
 
 
 def decide(page: ProjectPage, change: Change, *, now: datetime) -> tuple[ProjectPage, tuple[Filename, ...]]:

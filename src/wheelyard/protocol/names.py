@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -93,3 +94,16 @@ def sort_versions(versions: Iterable[str]) -> tuple[str, ...]:
     for version in versions:
         found.setdefault(version_key(version), canonical_version(version))
     return tuple(found[key] for key in sorted(found))
+
+
+def with_version(versions: tuple[str, ...], version: str) -> tuple[str, ...]:
+    """
+    Return versions that `sort_versions` sorted with one more, which takes its place.
+
+    A release that is there under another spelling keeps the one it has.
+    """
+    key = version_key(version)
+    place = bisect_left(versions, key, key=version_key)
+    if place < len(versions) and version_key(versions[place]) == key:
+        return versions
+    return (*versions[:place], canonical_version(version), *versions[place:])

@@ -6,7 +6,7 @@ Ours, and read strictly all the same: storage is a disk or a bucket that others 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from wheelyard.protocol.untrusted import check_api_version, read_filename, read_
 _RECORD_FORMAT = 1  # goes up when an older version of this program could not read a record any more
 
 _encode = msgspec.json.Encoder().encode
+_indented = msgspec.json.format
 _encode_sorted = msgspec.json.Encoder(order="sorted").encode
 
 
@@ -35,13 +36,26 @@ def render_record(page: ProjectPage) -> bytes:
     Returns:
         UTF-8 JSON; `parse_record` gives back an equal page.
     """
+    return join_record(page, map(render_record_row, page.files))
+
+
+def render_record_row(file: DistFile) -> bytes:
+    """Render what the record says of one file, indented as it stands there."""
+    keys = {**file_keys(file, file.url, stored_hashes(file.hashes)), **_private_keys(file.private)}
+    # A line end can only be one of the indentation: inside strings JSON escapes them.
+    return _indented(_encode(keys), indent=2).replace(b"\n", b"\n    ")
+
+
+def join_record(page: ProjectPage, rows: Iterable[bytes]) -> bytes:
+    """Make the record of a page from the rows of its files, in their order."""
     record: dict[str, object] = {"meta": {"api-version": API_VERSION, "_record": _RECORD_FORMAT}, "name": page.name}
     record.update(status_keys(page))
     record["versions"] = page.versions
     record.update(_private_keys(page.private))
-    files = (_encode({**file_keys(f, f.url, stored_hashes(f.hashes)), **_private_keys(f.private)}) for f in page.files)
-    content = b"".join((_encode(record)[:-1], b',"files":[', b",".join(files), b"]}"))
-    return msgspec.json.format(content, indent=2) + b"\n"
+    listed = b",\n    ".join(rows)
+    files = b"[\n    " + listed + b"\n  ]" if listed else b"[]"
+    # The last two bytes of the indented rest are a line end and the closing brace.
+    return b"".join((_indented(_encode(record), indent=2)[:-2], b',\n  "files": ', files, b"\n}\n"))
 
 
 def parse_record(content: bytes) -> ProjectPage:
