@@ -49,6 +49,7 @@ Every way this program can fail, in one tree.
     ├── Unsupported
     ├── Draining
     ├── BackupError
+    ├── TagSourceError
     ├── SiteError
     └── ConfigError
 
@@ -184,11 +185,11 @@ class CredentialsMissing(AccessError):
 
     code = "credentials-missing"
 
-    def __init__(self, index: str | None = None) -> None:
+    def __init__(self, index: str | None = None, *, hint: str | None = None) -> None:
         what = "this index" if index is None else f"index '{shown(index)}'"
         super().__init__(
             f"{what} is private: credentials are needed",
-            hint="Send Basic authentication: the index name as user name, its secret as password.",
+            hint=hint or "Send Basic authentication: the index name as user name, its secret as password.",
         )
         self.index = index
 
@@ -198,10 +199,10 @@ class CredentialsWrong(AccessError):
 
     code = "credentials-wrong"
 
-    def __init__(self) -> None:
+    def __init__(self, *, hint: str | None = None) -> None:
         super().__init__(
             "the user name or password is not right",
-            hint="The user name is the name of the index, the password its read or write secret.",
+            hint=hint or "The user name is the name of the index, the password its read or write secret.",
         )
 
 
@@ -654,6 +655,12 @@ class SiteError(WheelyardError):
     """A static site cannot be built where it should be; what was published there before is still whole."""
 
     code = "site"
+
+
+class TagSourceError(WheelyardError):
+    """A repository, or one of its tags, cannot become part of an index of tags; what was published stays."""
+
+    code = "tag-source"
 
 
 class ConfigError(WheelyardError):

@@ -78,6 +78,7 @@ STATUS: dict[str, int] = {
     "draining": 503,
     "backup": 500,  # never answered: only commands make and restore backups
     "site": 500,  # never answered: only commands build sites
+    "tag-source": 500,  # never answered: it is reported by the command and in the log
     "config": 400,
 }
 """HTTP status of each error code; a test fails when a leaf of the tree is missing."""
