@@ -54,23 +54,32 @@ class LayeredIndex(PassThrough):
 
     def peek(self, project: NormalizedName) -> Revision | Absent | None:
         """
-        Tell the first index's revision of a project that it has; None for any other.
+        Tell the revision of the first index that has the project; None when one before it cannot tell.
 
-        So a page of another index is never kept under a revision, and a project that appears in the first index is
-        seen at once. ABSENT would be wrong: another index may have the project.
+        So a project that appears in an earlier index is seen at once. ABSENT is never said: what the last one knows of
+        a name that nobody has is not worth keeping an answer for.
         """
-        revision = self._inner.peek(project)
-        return None if revision is ABSENT else revision
+        for index in self._sources:
+            revision = index.peek(project)
+            if revision is not ABSENT:
+                return revision
+        return None
 
     def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
         """Return a function that does what `peek` does for one project."""
-        peek = self._inner.peeker(project)
+        first, *others = (index.peeker(project) for index in self._sources)
 
-        def first_only() -> Revision | Absent | None:
-            revision = peek()
-            return None if revision is ABSENT else revision
+        def peek() -> Revision | Absent | None:
+            revision = first()
+            if revision is not ABSENT:
+                return revision
+            for other in others:
+                revision = other()
+                if revision is not ABSENT:
+                    return revision
+            return None
 
-        return first_only
+        return peek
 
     async def _ask(self, project: NormalizedName, question: Callable[[IndexReader], Awaitable[T]]) -> T:
         missing = ProjectNotFound(project)

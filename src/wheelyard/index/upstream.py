@@ -1,8 +1,9 @@
 """
 Another index, read over its simple API.
 
-Pages are remembered for as long as the upstream allows, bytes are not: a file is redirected to, or streamed through when the
-caller could not fetch it alone. What the upstream gets wrong becomes our error, never "not found" and never an empty page.
+Pages are remembered for as long as the upstream allows (`upstream_pages`), bytes are not: a file is redirected to, or
+streamed through; `mirrored` keeps them. What the upstream gets wrong becomes our error, never "not found" and never an
+empty page.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 from anyio import to_thread
 
-from wheelyard.errors import DistFileNotFound, InvalidDocument, MetadataNotFound, ProjectNotFound
+from wheelyard.errors import DistFileNotFound, InvalidDocument, MetadataNotFound
 from wheelyard.index.interface import Body, FileBody, IndexReader, StreamBody
 from wheelyard.index.upstream_address import (
     UpstreamAddress,
@@ -24,27 +24,35 @@ from wheelyard.index.upstream_address import (
     absolute_file_url,
     metadata_url,
 )
-from wheelyard.index.upstream_memory import Flights, PageMemory, RememberedPage, freshness
-from wheelyard.model import DistFile, Filename, NormalizedName, ProjectList, ProjectPage
+from wheelyard.index.upstream_disk import DocumentFolder, KeptDocument
+from wheelyard.index.upstream_memory import Flights, UpstreamCounters
+from wheelyard.index.upstream_pages import ACCEPT, PageParts, UpstreamPages
+from wheelyard.model import DistFile, Filename, NormalizedName, ProjectList, ProjectPage, Revision
 from wheelyard.protocol import simple_html, simple_json
-from wheelyard.storage.interface import ByteRange, RedirectUrl
+from wheelyard.protocol.filenames import quote_filename
+from wheelyard.storage.interface import Absent, ByteRange, RedirectUrl
+from wheelyard.storage.keys import RECORD_NAME
 
 if TYPE_CHECKING:
     import httpx2
 
-    from wheelyard.index.upstream_http import Document, UpstreamHttp
+    from wheelyard.index.upstream_http import UpstreamHttp
 
-ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
-"""JSON where the upstream speaks it: only there are sizes and upload times."""
+SOURCE: Final = "_source"
+"""Private key of a file whose URL is ours: where the upstream has it."""
+
+MADE: Final = "_made_metadata"
+"""Private key of a wheel whose page promises metadata that the upstream does not have: it is made of the wheel."""
 
 _JSON_TYPES = ("application/vnd.pypi.simple.v1+json", "application/json")  # the second from plain file servers
 _HTML_TYPES = ("application/vnd.pypi.simple.v1+html", "text/html")
 _HTML_MARK = b"pypi:repository-version"
-_OK, _PARTIAL, _NOT_MODIFIED = 200, 206, 304
+_OK, _PARTIAL = 200, 206
 _ABSENT = (404, 410)
 _REFUSED = (401, 403, 407)
 _REDIRECT_AGE = timedelta(minutes=10)  # file URLs of an index stay; nobody should keep a redirect for much longer
 _IDENTITY = {"Accept": "*/*", "Accept-Encoding": "identity"}  # bytes as they are: their digest is known
+_METADATA_SUFFIX = ".metadata"
 
 
 class UpstreamIndex(IndexReader):
@@ -59,6 +67,14 @@ class UpstreamIndex(IndexReader):
         clock: Tells the time, UTC; for the age of pages.
         stream_files: Whether all files are streamed through here. By default only those are that need our credentials,
             and callers are sent to the upstream for the rest.
+        own_urls: Whether its pages name files by addresses of ours, and promise metadata for every wheel; for those who
+            have the bytes (`MirroredIndex`).
+        documents: Where pages and metadata outlive the process; None for nowhere.
+        offline: Whether nothing may be asked, and what is kept is used whatever its age.
+        private_allowed: Whether its pages may name hosts of private networks though it is not in one itself.
+
+    Attributes:
+        counters: What was done so far.
     Raises:
         ConfigError: `url` is no address of an index.
     """
@@ -72,6 +88,10 @@ class UpstreamIndex(IndexReader):
         limits: UpstreamLimits | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         stream_files: bool = False,
+        own_urls: bool = False,
+        documents: DocumentFolder | None = None,
+        offline: bool = False,
+        private_allowed: bool = False,
     ) -> None:
         self._address = UpstreamAddress.parse(url, credentials=credentials)
         self._given_client = client
@@ -79,8 +99,24 @@ class UpstreamIndex(IndexReader):
         self._clock = clock
         self._stream_files = stream_files
         self._opened: UpstreamHttp | None = None
-        self._memory = PageMemory(self._limits.remembered_bytes)
-        self._pages = Flights[ProjectPage]()
+        self._own_urls = own_urls
+        self._documents = documents
+        self._offline = offline
+        self._private_allowed = private_allowed
+        self.counters = UpstreamCounters()
+        self._pages = UpstreamPages(
+            PageParts(
+                root=self._address.root,
+                http=lambda: self._http,
+                read=self._read_page,
+                check_status=lambda status, missing: self._check_status(status, missing=missing),
+                limits=self._limits,
+                clock=clock,
+                documents=documents,
+                offline=offline,
+                counters=self.counters,
+            )
+        )
         self._lists = Flights[ProjectList]()
         self._metadata = Flights[bytes]()
 
@@ -93,7 +129,13 @@ class UpstreamIndex(IndexReader):
         """Open the HTTP client. Called once, before anything else."""
         from wheelyard.index.upstream_http import UpstreamHttp  # noqa: PLC0415  servers without upstream start faster
 
-        self._opened = UpstreamHttp(self._address, self._limits, client=self._given_client)
+        self._opened = UpstreamHttp(
+            self._address,
+            self._limits,
+            client=self._given_client,
+            offline=self._offline,
+            private_allowed=self._private_allowed,
+        )
 
     async def stop(self) -> None:
         """Close what `start` opened. Called once, after everything else."""
@@ -107,21 +149,26 @@ class UpstreamIndex(IndexReader):
         return await self._lists.join("", self._fetch_list)
 
     async def page(self, project: NormalizedName) -> ProjectPage:
-        """Read one project page, with absolute file URLs; of a quarantined project without its files (PEP 792)."""
-        known = self._memory.get(self._page_url(project))
-        if known is not None and self._clock() < known.fresh_until:
-            return known.page
-        return await self._asked(project)
+        """Read one project page; of a quarantined project without its files (PEP 792)."""
+        return await self._pages.page(project)
+
+    def peek(self, project: NormalizedName) -> Revision | Absent | None:
+        """Tell which page may be given without asking; None when the upstream has to be asked."""
+        return self._pages.peek(project)
+
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project."""
+        return self._pages.peeker(project)
 
     async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
         """Open one distribution file: a redirect to the upstream, or a stream from there."""
-        listed = await self._listed(project, filename)
-        size = listed.size if listed.size is not None else await self._measure(project, listed)
+        listed = await self.listed(project, filename)
+        size = listed.size if listed.size is not None else await self.measure(project, listed)
         body: Body
-        if self._stream_files or self._address.needs_credentials(listed.url):
-            body = StreamBody(lambda byte_range: self._stream(project, listed, size, byte_range))
+        if self._stream_files or self._address.needs_credentials(source_of(listed)):
+            body = StreamBody(lambda byte_range: self.stream(project, listed, size, byte_range))
         else:
-            body = RedirectUrl(listed.url, expires=self._clock() + _REDIRECT_AGE)
+            body = RedirectUrl(source_of(listed), expires=self._clock() + _REDIRECT_AGE)
         return FileBody(file=listed, size=size, body=body)
 
     async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
@@ -131,10 +178,10 @@ class UpstreamIndex(IndexReader):
         Raises:
             UpstreamInvalid: It has not the digest that the page tells.
         """
-        listed = await self._listed(project, filename)
-        if listed.core_metadata is None:
+        listed = await self.listed(project, filename)
+        if listed.core_metadata is None or MADE in listed.private:
             raise MetadataNotFound(project, filename)
-        return await self._metadata.join(listed.url, lambda: self._fetch_metadata(project, listed))
+        return await self._metadata.join(source_of(listed), lambda: self._fetch_metadata(project, listed))
 
     async def description(self, project: NormalizedName, filename: Filename) -> bytes | None:
         """Read a file's core metadata; None where the upstream advertises none."""
@@ -145,55 +192,11 @@ class UpstreamIndex(IndexReader):
 
     # -- pages -----------------------------------------------------------------------------------------------------
 
-    def _page_url(self, project: NormalizedName) -> str:
-        return f"{self._address.root}{quote(project, safe='')}/"
-
-    async def _asked(self, project: NormalizedName) -> ProjectPage:
-        return await self._pages.join(project, lambda: self._fetch_page(project))
-
-    async def _fetch_page(self, project: NormalizedName) -> ProjectPage:
-        """Ask for a page, or whether the remembered one still holds, and remember the answer as it allows."""
-        url = self._page_url(project)
-        known = self._memory.get(url)
-        conditions = {} if known is None else known.conditions
-        document = await self._http.get(url, {"Accept": ACCEPT, **conditions}, limit_bytes=self._limits.page_bytes)
-        if document.status == _NOT_MODIFIED and known is not None and conditions:
-            self._remember(url, document, known.page, document_bytes=known.document_bytes, before=known)
-            return known.page
-        self._memory.drop(url)
-        self._check_status(document.status, missing=ProjectNotFound(project))
-        page = await to_thread.run_sync(self._parse_page, project, document)
-        self._remember(url, document, page, document_bytes=len(document.content))
-        return page
-
-    def _remember(
-        self,
-        url: str,
-        document: Document,
-        page: ProjectPage,
-        *,
-        document_bytes: int,
-        before: RememberedPage | None = None,
-    ) -> None:
-        """Keep a page for as long as the answer allows; what a 304 does not repeat holds on (RFC 9111 4.3.4)."""
-        headers = document.headers
-        fresh_for = freshness(headers, longest=timedelta(seconds=self._limits.fresh_s))
-        if fresh_for is None:
-            self._memory.drop(url)
-            return
-        remembered = RememberedPage(
-            page=page,
-            etag=headers.get("etag", before.etag if before else None),
-            last_modified=headers.get("last-modified", before.last_modified if before else None),
-            fresh_until=self._clock() + fresh_for,
-            document_bytes=document_bytes,
-        )
-        self._memory.put(url, remembered)
-
-    def _parse_page(self, project: NormalizedName, document: Document) -> ProjectPage:
+    def _read_page(self, project: NormalizedName, document: KeptDocument) -> ProjectPage:
         """Read a page in whatever form it came; runs in a thread, since pages of thousands of files exist."""
+        is_json = self._is_json(document.content_type)
         try:
-            if self._is_json(document):
+            if is_json:
                 page = simple_json.parse_page(document.content)
             else:
                 page = simple_html.parse_page(document.content, base_url=document.url, project=project)
@@ -201,22 +204,24 @@ class UpstreamIndex(IndexReader):
             raise self._http.invalid(error.message) from error
         if page.name != project:
             raise self._http.invalid(f"asked for project '{project}' it sent the page of '{page.name}'")
-        if not page.files and not self._is_json(document) and _HTML_MARK not in document.content:
+        if not page.files and not is_json and _HTML_MARK not in document.content:
             # A login page, a parked domain, an error page with status 200: passed on, it would say "no files".
             raise self._http.invalid("it sent an HTML page that lists no file and does not say that it is an index")
-        return _offered(page, document.url)
+        offered = _offered(page, document.url)
+        return _as_ours(offered) if self._own_urls else offered
 
     async def _fetch_list(self) -> ProjectList:
         document = await self._http.get(self._address.root, {"Accept": ACCEPT}, limit_bytes=self._limits.list_bytes)
         self._check_status(document.status, missing=self._http.invalid("it has no project list at its root"))
-        parse = simple_json.parse_list if self._is_json(document) else simple_html.parse_list
+        is_json = self._is_json(document.headers.get("content-type", ""))
+        parse = simple_json.parse_list if is_json else simple_html.parse_list
         try:
             return await to_thread.run_sync(parse, document.content)
         except InvalidDocument as error:
             raise self._http.invalid(error.message) from error
 
-    def _is_json(self, document: Document) -> bool:
-        given = document.headers.get("content-type", "").partition(";")[0].strip().lower()
+    def _is_json(self, content_type: str) -> bool:
+        given = content_type.partition(";")[0].strip().lower()
         if given not in (*_JSON_TYPES, *_HTML_TYPES):
             raise self._http.invalid(f"its content type is '{given}', neither JSON nor HTML of the simple API")
         return given in _JSON_TYPES
@@ -228,20 +233,24 @@ class UpstreamIndex(IndexReader):
         if status in _ABSENT:
             raise missing
         if status in _REFUSED:
-            raise self._http.unavailable(
-                f"it refuses this server (status {status})",
-                hint="An administrator should check the credentials this server has for it.",
-            )
+            raise self._http.refused(status)
         if status >= 400:  # noqa: PLR2004  every client and server error
             raise self._http.unavailable(f"it answered {status}")
         raise self._http.invalid(f"it answered {status}")
 
     # -- files -----------------------------------------------------------------------------------------------------
 
-    async def _listed(self, project: NormalizedName, filename: Filename) -> DistFile:
-        """Find a file on its page; a remembered page that does not have it is asked about once more."""
+    async def listed(self, project: NormalizedName, filename: Filename) -> DistFile:
+        """
+        Find a file on its page; a remembered page that does not have it is asked about once more.
+
+        Raises:
+            ProjectNotFound: The upstream does not have the project.
+            DistFileNotFound: It has the project, not this file.
+            UpstreamError: Nothing is known.
+        """
         page = await self.page(project)
-        listed = page.find(filename) or (await self._asked(project)).find(filename)
+        listed = page.find(filename) or (await self._pages.asked(project)).find(filename)
         if listed is None:
             raise DistFileNotFound(project, filename)
         return listed
@@ -249,16 +258,22 @@ class UpstreamIndex(IndexReader):
     async def _fetch_metadata(self, project: NormalizedName, listed: DistFile) -> bytes:
         headers = {"Accept": "*/*"}
         limit = self._limits.metadata_bytes
-        document = await self._http.get(metadata_url(listed.url), headers, limit_bytes=limit)
+        document = await self._http.get(metadata_url(source_of(listed)), headers, limit_bytes=limit)
         self._check_status(document.status, missing=MetadataNotFound(project, listed.filename))
         promised = (listed.core_metadata or {}).get("sha256")
         if promised is not None and hashlib.sha256(document.content).hexdigest() != promised:
             raise self._http.invalid(f"the metadata of '{listed.filename}' has not the SHA-256 digest its page tells")
         return document.content
 
-    async def _measure(self, project: NormalizedName, listed: DistFile) -> int:
-        """Ask for a file's size, by GET of its first byte: signed URLs and plain file servers refuse HEAD."""
-        async with self._http.stream(listed.url, {**_IDENTITY, "Range": "bytes=0-0"}) as response:
+    async def measure(self, project: NormalizedName, listed: DistFile) -> int:
+        """
+        Ask for a file's size, by GET of its first byte: signed URLs and plain file servers refuse HEAD.
+
+        Raises:
+            DistFileNotFound: The upstream lists it and does not have it.
+            UpstreamError: Nobody tells.
+        """
+        async with self._http.stream(source_of(listed), {**_IDENTITY, "Range": "bytes=0-0"}) as response:
             if response.status_code == _PARTIAL:
                 size = response.headers.get("content-range", "").rpartition("/")[2]
             else:
@@ -268,7 +283,31 @@ class UpstreamIndex(IndexReader):
             raise self._http.invalid(f"it does not tell the size of '{listed.filename}'")
         return int(size)
 
-    async def _stream(
+    async def part(self, project: NormalizedName, listed: DistFile, size: int, byte_range: ByteRange) -> bytes | None:
+        """
+        Fetch one range of a file into memory.
+
+        Returns:
+            None when the upstream serves whole files only.
+        Raises:
+            As `stream`.
+        """
+        asked = {"Range": f"bytes={byte_range.start}-{byte_range.stop - 1}"}
+        async with self._http.stream(source_of(listed), {**_IDENTITY, **asked}) as response:
+            if response.status_code != _PARTIAL:
+                self._check_status(response.status_code, missing=DistFileNotFound(project, listed.filename))
+                return None
+            self._first_byte(response, listed, byte_range, size)
+            content = bytearray()
+            async for piece in self._http.pieces(response):
+                content += piece
+                if len(content) > byte_range.stop - byte_range.start:
+                    raise self._http.invalid(f"of file '{listed.filename}' it sent more than was asked for")
+        if len(content) != byte_range.stop - byte_range.start:
+            raise self._http.unavailable(f"a range of file '{listed.filename}' ended after {len(content)} bytes")
+        return bytes(content)
+
+    async def stream(
         self, project: NormalizedName, listed: DistFile, size: int, byte_range: ByteRange | None
     ) -> AsyncIterator[bytes]:
         """
@@ -281,7 +320,7 @@ class UpstreamIndex(IndexReader):
         """
         wanted = ByteRange(0, size) if byte_range is None else ByteRange(byte_range.start, min(byte_range.stop, size))
         asked = {} if byte_range is None else {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
-        async with self._http.stream(listed.url, {**_IDENTITY, **asked}) as response:
+        async with self._http.stream(source_of(listed), {**_IDENTITY, **asked}) as response:
             if response.status_code != _PARTIAL or byte_range is None:
                 self._check_status(response.status_code, missing=DistFileNotFound(project, listed.filename))
             position = self._first_byte(response, listed, wanted, size)
@@ -309,6 +348,10 @@ class UpstreamIndex(IndexReader):
             raise self._http.invalid(f"file '{listed.filename}' has not the {size} bytes that its page tells")
         return start
 
+    def mismatch(self, listed: DistFile) -> Exception:
+        """Make the error for a file whose bytes are not those that its page tells."""
+        return self._http.invalid(f"file '{listed.filename}' has not the SHA-256 digest that its page tells")
+
     @property
     def _http(self) -> UpstreamHttp:
         if self._opened is None:
@@ -327,3 +370,31 @@ def _offered(page: ProjectPage, base: str) -> ProjectPage:
         return replace(page, files=())
     absolute = ((file, absolute_file_url(base, file.url)) for file in page.files)
     return replace(page, files=tuple(replace(file, url=url) for file, url in absolute if url is not None))
+
+
+def source_of(listed: DistFile) -> str:
+    """Return where the upstream has a file that its page lists, by whatever address the page names it."""
+    source = listed.private.get(SOURCE)
+    return source if isinstance(source, str) else listed.url
+
+
+def _as_ours(page: ProjectPage) -> ProjectPage:
+    """Return a page whose files are at our own addresses, beside the page itself."""
+    return replace(page, files=tuple(_file_as_ours(file) for file in page.files if _has_address(file.filename)))
+
+
+def _file_as_ours(file: DistFile) -> DistFile:
+    is_made = file.core_metadata is None and file.filename.endswith(".whl")
+    private = {SOURCE: file.url, **({MADE: True} if is_made else {})}
+    return replace(
+        file,
+        url=quote_filename(file.filename),
+        core_metadata={} if is_made else file.core_metadata,
+        gpg_sig=None,  # signatures are not carried on, so nothing is said of them
+        private=private,
+    )
+
+
+def _has_address(filename: str) -> bool:
+    """Tell whether our addresses can name a file; two endings mean something else there."""
+    return not filename.endswith(_METADATA_SUFFIX) and filename != RECORD_NAME

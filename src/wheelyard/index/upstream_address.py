@@ -35,6 +35,11 @@ class UpstreamLimits:
         retry_s: Seconds after which a failure is not asked about again.
         remembered_bytes: Size of all documents whose parsed pages are remembered.
         fresh_s: Longest time a page is believed without asking, whatever its `max-age` says: so soon are yanks seen.
+        least_fresh_s: Shortest time a page that may be kept is believed, for upstreams that say nothing or zero.
+        stale_s: How long past its time a page is given while the upstream cannot be asked.
+        absent_s: How long it is believed that the upstream does not have a project.
+        rest_s: How long an upstream that could not be asked is left alone for pages of which there is a copy.
+        downloads: Files fetched at once.
     """
 
     page_bytes: int = 64 * 1024 * 1024  # the longest known project pages are about 20 MiB
@@ -48,6 +53,11 @@ class UpstreamLimits:
     retry_s: float = 3.0
     remembered_bytes: int = 32 * 1024 * 1024  # a parsed page weighs about three times its document: below 100 MiB
     fresh_s: int = 10 * 60  # 10 minutes, what the largest public index says of its pages
+    least_fresh_s: int = 0
+    stale_s: int = 0
+    absent_s: int = 0
+    rest_s: float = 5.0
+    downloads: int = 16
 
 
 @dataclass(frozen=True, slots=True)

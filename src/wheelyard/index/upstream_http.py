@@ -16,8 +16,16 @@ import httpx2
 import stamina
 
 from wheelyard import __version__
-from wheelyard.errors import UpstreamError, UpstreamInvalid, UpstreamUnavailable, shown
+from wheelyard.errors import (
+    UpstreamError,
+    UpstreamInvalid,
+    UpstreamOffline,
+    UpstreamRefused,
+    UpstreamUnavailable,
+    shown,
+)
 from wheelyard.index.upstream_address import UpstreamAddress, UpstreamLimits, redirect_target
+from wheelyard.index.upstream_reach import Reach
 
 T = TypeVar("T")
 
@@ -60,11 +68,21 @@ class UpstreamHttp:
         address: Where it is.
         limits: What a question may cost.
         client: A client to use and leave open; None opens one of our own.
+        offline: Whether nothing may be asked: every question fails at once.
+        private_allowed: Whether its pages may name hosts of private networks though it is not in one itself.
     """
 
     def __init__(
-        self, address: UpstreamAddress, limits: UpstreamLimits, *, client: httpx2.AsyncClient | None = None
+        self,
+        address: UpstreamAddress,
+        limits: UpstreamLimits,
+        *,
+        client: httpx2.AsyncClient | None = None,
+        offline: bool = False,
+        private_allowed: bool = False,
     ) -> None:
+        self._offline = offline
+        self._reach = Reach(httpx2.URL(address.root).host, private_allowed=private_allowed)
         self._address = address
         self._limits = limits
         self._origin = _origin(httpx2.URL(address.root))
@@ -134,6 +152,15 @@ class UpstreamHttp:
         root = self._address.root
         return UpstreamUnavailable(f"upstream '{shown(root)}' is not available: {why}", upstream=root, hint=hint)
 
+    def refused(self, status: int) -> UpstreamRefused:
+        """Make the error for an upstream that does not take our credentials, or none."""
+        root = self._address.root
+        return UpstreamRefused(
+            f"upstream '{shown(root)}' is not available: it refuses this server (status {status})",
+            upstream=root,
+            hint="An administrator should check the credentials this server has for it.",
+        )
+
     def invalid(self, why: str) -> UpstreamInvalid:
         """Make the error for an upstream that answers nonsense."""
         root = self._address.root
@@ -143,6 +170,13 @@ class UpstreamHttp:
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again while the trouble may be passing, for a few seconds at most."""
+        if self._offline:
+            root = self._address.root
+            raise UpstreamOffline(
+                f"this server is offline: it has no copy of what was asked for, and does not ask '{shown(root)}'",
+                upstream=root,
+                hint="Fill the cache with `wheelyard warm` while the upstream can be reached.",
+            )
         retrying = stamina.retry_context(
             on=_PassingTrouble,
             attempts=self._limits.attempts,
@@ -187,6 +221,7 @@ class UpstreamHttp:
         try:
             request = self._client.build_request("GET", url, headers=headers, timeout=self._timeout)
             self._authorize(request)
+            await self._check_reach(request)
             return await self._client.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.TimeoutException as error:
             raise self.unavailable("it took too long to answer") from error
@@ -204,6 +239,13 @@ class UpstreamHttp:
         request.headers.pop("Authorization", None)
         if self._address.authorization is not None and _origin(request.url) == self._origin:
             request.headers["Authorization"] = self._address.authorization
+
+    async def _check_reach(self, request: httpx2.Request) -> None:
+        """Let no page of the upstream lead us into a network that it is not part of itself."""
+        if not self._is_ours or _origin(request.url) == self._origin:
+            return
+        if not await self._reach.allows(request.url.host):
+            raise self.invalid(f"it leads to '{shown(request.url.host)}', which is an address of a private network")
 
     async def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
         too_large = f"its answer is larger than {limit_bytes} bytes"

@@ -6,14 +6,50 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import anyio
 
 from wheelyard.errors import WheelyardError
-from wheelyard.model import ProjectPage
+from wheelyard.model import ProjectPage, Revision
+from wheelyard.storage.interface import ABSENT, Absent
 
 T = TypeVar("T")
+
+NO_CONTENT: Final = Revision("")
+"""Revision of a remembered page that was not made from a document."""
+
+
+@dataclass(slots=True)
+class UpstreamCounters:
+    """
+    What one upstream cost and spared since the start; plain numbers, for whoever shows them.
+
+    Attributes:
+        questions: Pages asked for.
+        unchanged: Of these, answered "not modified".
+        stale: Pages given although they were too old, since the upstream could not be asked.
+        failures: Questions that failed.
+        hits: Files given from the cache.
+        downloads: Files fetched whole.
+        joined: Readers who took part in a download that was under way.
+        downloaded_bytes: Bytes of these files.
+        resumed: Downloads that broke off and went on.
+        mismatches: Downloads and copies whose bytes were not those that the page tells.
+        evicted: Files removed to keep the cache within its bound.
+    """
+
+    questions: int = 0
+    unchanged: int = 0
+    stale: int = 0
+    failures: int = 0
+    hits: int = 0
+    downloads: int = 0
+    joined: int = 0
+    downloaded_bytes: int = 0
+    resumed: int = 0
+    mismatches: int = 0
+    evicted: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,18 +58,25 @@ class RememberedPage:
     A page as an upstream gave it.
 
     Attributes:
-        page: The page.
+        page: The page; None remembers that there is none.
         etag: Its entity tag, for asking whether it changed.
         last_modified: The same, as a date, when there is no tag.
         fresh_until: Until then it may be used without asking.
         document_bytes: Size of the document it was parsed from.
+        revision: Differs for every other document of every other upstream.
     """
 
-    page: ProjectPage
+    page: ProjectPage | None
     etag: str | None
     last_modified: str | None
     fresh_until: datetime
     document_bytes: int
+    revision: Revision = NO_CONTENT
+
+    @property
+    def token(self) -> Revision | Absent:
+        """What an index says of this page when it is asked for its revision."""
+        return ABSENT if self.page is None else self.revision
 
     @property
     def conditions(self) -> dict[str, str]:
@@ -63,6 +106,10 @@ class PageMemory:
             self._pages.move_to_end(url)
         return known
 
+    def glance(self, url: str) -> RememberedPage | None:
+        """Return what `get` does; does not count as a use, for callers that must not wait a moment."""
+        return self._pages.get(url)
+
     def put(self, url: str, page: RememberedPage) -> None:
         """Remember a page, and forget the least recently used ones beyond the limit."""
         self.drop(url)
@@ -78,13 +125,16 @@ class PageMemory:
             self._bytes -= known.document_bytes
 
 
-def freshness(headers: Mapping[str, str], *, longest: timedelta) -> timedelta | None:
+def freshness(
+    headers: Mapping[str, str], *, longest: timedelta, shortest: timedelta = timedelta(0)
+) -> timedelta | None:
     """
     Tell how long an answer may be used without asking again.
 
     Args:
         headers: Of the answer; looked up by lower-case name.
         longest: Never longer than this.
+        shortest: Never shorter than this, unless it may not be kept at all.
     Returns:
         Zero when it must be asked about each time; None when it may not be kept.
     Spec: RFC 9111: "s-maxage" goes before "max-age"; "no-cache" [and an unreadable age] asks each time; `Age` is spent.
@@ -94,10 +144,10 @@ def freshness(headers: Mapping[str, str], *, longest: timedelta) -> timedelta | 
         return None
     age = directives.get("s-maxage", directives.get("max-age", "0"))
     if "no-cache" in directives or not _is_seconds(age):
-        return timedelta(0)
+        return shortest
     spent = headers.get("age", "0").strip()
     left_s = int(age) - (int(spent) if _is_seconds(spent) else 0)
-    return min(longest, timedelta(seconds=max(0, left_s)))
+    return max(shortest, min(longest, timedelta(seconds=max(0, left_s))))
 
 
 def _directive(text: str) -> tuple[str, str]:
