@@ -29,7 +29,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
-from io import FileIO
 from pathlib import Path
 from typing import Final
 
@@ -40,10 +39,21 @@ from wheelyard.backends.filesystem.folders import Folders, check_regular
 from wheelyard.backends.filesystem.journal import Journal, Told, parse_cursor
 from wheelyard.backends.filesystem.listing import list_files, list_records
 from wheelyard.backends.filesystem.locks import FileLocks
+from wheelyard.backends.filesystem.placing import (
+    copy_new,
+    copy_spool,
+    link_and_open,
+    link_file,
+    read_piece,
+    rename_file,
+    revision_of,
+    write_all,
+    write_new,
+)
 from wheelyard.backends.filesystem.syncs import PendingSyncs
 from wheelyard.backends.filesystem.workplace import RECLAIM_EVERY_S, Workplace
 from wheelyard.errors import Conflict, KeyNotFound, RecordDamaged, StorageError
-from wheelyard.model import Key, Revision, Sha256Hex
+from wheelyard.model import Key, Revision
 from wheelyard.storage.findings import Finding
 from wheelyard.storage.interface import (
     ABSENT,
@@ -59,7 +69,7 @@ from wheelyard.storage.interface import (
     StoredFile,
     Traits,
 )
-from wheelyard.storage.spool import PIECE_BYTES, Spool
+from wheelyard.storage.spool import Spool
 
 _SHARDS: Final = 64  # lock files of each kind
 LOCK_TIMEOUT_S: Final = 30.0  # a swap takes milliseconds; who waits that long waits for a stopped process
@@ -167,7 +177,7 @@ class FileSystemBackend(Backend):
             return ABSENT if self._folders.is_there() else None
         except OSError:
             return None
-        return _revision(status)
+        return revision_of(status)
 
     def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
         """Return a `peek` for one key that writes the revision out only when it changed: the hot path asks at each request."""
@@ -181,7 +191,7 @@ class FileSystemBackend(Backend):
                 return self.peek(key)  # the slow way knows what each trouble means
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen != last_seen:
-                last_seen, last_revision = seen, _revision(status)
+                last_seen, last_revision = seen, revision_of(status)
             return last_revision
 
         return peek
@@ -217,7 +227,7 @@ class FileSystemBackend(Backend):
 
         def first() -> bytes:
             opened.append(self._folders.open_file(key)[0])
-            return _piece(opened[0], start, stop)
+            return read_piece(opened[0], start, stop)
 
         try:
             piece = await to_thread.run_sync(first)
@@ -226,7 +236,7 @@ class FileSystemBackend(Backend):
                 start += len(piece)
                 if stop is not None and start >= stop:
                     break
-                piece = await to_thread.run_sync(_piece, opened[0], start, stop)
+                piece = await to_thread.run_sync(read_piece, opened[0], start, stop)
         finally:
             for descriptor in opened:
                 os.close(descriptor)
@@ -260,7 +270,12 @@ class FileSystemBackend(Backend):
     def _transact(self, key: Key, decide: Decide) -> Revision | Absent | None:
         """Transact; the caller holds the publish lock of the record."""
         self._workplace.reclaim_again()
+        with self._folders.walking():
+            return self._transacted(key, decide)
+
+    def _transacted(self, key: Key, decide: Decide) -> Revision | Absent | None:
         for _ in range(_TRANSACT_ATTEMPTS):
+            self._folders.forget()
             record = self._read_or_none(key)
             plan = decide(record)
             if plan is None:
@@ -303,6 +318,7 @@ class FileSystemBackend(Backend):
                     put.append(file_key)
                     self._put_unlisted(file_key, content, pending)
                 with self._record_locks.held_here(key):
+                    self._folders.forget()
                     return self._swap(key, plan.content, expected, pending)
         except Conflict:
             raise
@@ -314,23 +330,23 @@ class FileSystemBackend(Backend):
         """Give a file that no record lists its name; what is in its place is a leftover, unless it is the same."""
         small = content.memory if isinstance(content, Spool) else content
         if small is not None:
-            place = partial(_written, small, self._workplace.file_mode)
+            place = partial(write_new, small, self._workplace.file_mode)
         elif isinstance(content, Spool):
             os.chmod(content.path, self._workplace.file_mode)  # noqa: PTH101  as in `_put`
-            place = partial(_link, content.path)
+            place = partial(link_and_open, content.path)
         for _ in range(_PLACE_ATTEMPTS):
             with self._folders.entered(key, create=True) as (folder, name):
                 try:
-                    place(folder, name)
-                    pending.add(folder, name)
+                    pending.add(folder, place(folder, name))
                 except FileExistsError:
                     os.unlink(name, dir_fd=folder)
                     continue
                 except FileNotFoundError:
+                    self._folders.forget()
                     continue  # others removed the folder, still empty
                 except OSError as error:
                     if error.errno in _NO_LINK and isinstance(content, Spool):
-                        place = partial(_copied_into, content, self._workplace.file_mode)
+                        place = partial(copy_new, content, self._workplace.file_mode)
                         continue
                     raise
                 return
@@ -340,7 +356,7 @@ class FileSystemBackend(Backend):
         """Remove what a failed transaction put, if the record certainly did not move: then nobody lists it."""
         with suppress(OSError, StorageError):
             current = self._current(key)
-            if (ABSENT if current is None else _revision(current)) == expected:
+            if (ABSENT if current is None else revision_of(current)) == expected:
                 for each in put:
                     self._delete(each)
 
@@ -355,7 +371,7 @@ class FileSystemBackend(Backend):
     def _read(self, key: Key) -> Record:
         opened, status = self._folders.open_file(key)
         with os.fdopen(opened, "rb", buffering=0) as record:
-            return Record(record.read(), _revision(status))
+            return Record(record.read(), revision_of(status))
 
     def _current(self, key: Key) -> os.stat_result | None:
         try:
@@ -368,7 +384,7 @@ class FileSystemBackend(Backend):
     ) -> Revision | Absent:
         """Compare and swap one record; the caller holds its lock. What is `pending` is synced before the rename."""
         current = self._current(key)
-        if (ABSENT if current is None else _revision(current)) != expected:
+        if (ABSENT if current is None else revision_of(current)) != expected:
             raise Conflict(key)
         if content is None:
             if current is not None:
@@ -383,7 +399,7 @@ class FileSystemBackend(Backend):
             if pending is not None:
                 pending.wait()
             with self._journal.swapping(key):
-                self._placed(key, partial(_rename, path))
+                self._placed(key, partial(rename_file, path))
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -395,21 +411,25 @@ class FileSystemBackend(Backend):
         """Write a temporary file, durably (or `pending`), whose revision differs from that of every earlier state of the record."""
         opened, path = self._workplace.temporary("record")
         try:
-            with os.fdopen(opened, "wb", buffering=0) as file:
-                _write_all(file.fileno(), content)
+            try:
+                write_all(opened, content)
                 now_ns = max(time.time_ns(), after_ns + 1)
-                os.utime(file.fileno(), ns=(now_ns, now_ns))
-                if os.fstat(file.fileno()).st_mtime_ns <= after_ns:  # a disk whose clock is coarse
-                    os.utime(file.fileno(), ns=(now_ns + _COARSE_CLOCK_NS, now_ns + _COARSE_CLOCK_NS))
+                os.utime(opened, ns=(now_ns, now_ns))
+                if os.fstat(opened).st_mtime_ns <= after_ns:  # a disk whose clock is coarse
+                    os.utime(opened, ns=(now_ns + _COARSE_CLOCK_NS, now_ns + _COARSE_CLOCK_NS))
                 if pending is None:
-                    self._folders.sync(file.fileno())
+                    self._folders.sync(opened)
+                revision = revision_of(os.fstat(opened))
+            finally:
+                if pending is None:
+                    os.close(opened)
                 else:
-                    pending.add_open(file.fileno())
-                return path, _revision(os.fstat(file.fileno()))
+                    pending.add_open(opened)
         except BaseException:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             raise
+        return path, revision
 
     def _changes(self, cursor: str | None) -> tuple[Told, frozenset[Key]]:
         """Read the journal, settle what dead writers left open, and list all records where it cannot tell."""
@@ -462,7 +482,7 @@ class FileSystemBackend(Backend):
             return there
         copy = self._copied(key, spool)
         try:
-            self._placed(key, partial(_rename, copy))
+            self._placed(key, partial(rename_file, copy))
         except BaseException:
             copy.unlink(missing_ok=True)
             self._folders.drop_if_empty(key)
@@ -471,7 +491,7 @@ class FileSystemBackend(Backend):
 
     def _linked(self, key: Key, spool: Spool, source: Path) -> PutOutcome:
         try:
-            self._placed(key, partial(_link, source))
+            self._placed(key, partial(link_file, source))
         except FileExistsError:
             there = self._compared(key, spool)
             if there is None:  # it was removed a moment ago
@@ -491,6 +511,7 @@ class FileSystemBackend(Backend):
                 except FileNotFoundError:
                     if attempt == _PLACE_ATTEMPTS - 1:
                         raise
+                    self._folders.forget()
                     continue
                 except IsADirectoryError as error:
                     raise RecordDamaged(key, "a folder is in its place") from error
@@ -518,7 +539,7 @@ class FileSystemBackend(Backend):
         opened, path = self._workplace.temporary("copy")
         try:
             with os.fdopen(opened, "wb", buffering=0) as copy, spool.path.open("rb", buffering=0) as source:
-                _copy(source, copy, expected=spool.sha256, key=key)
+                copy_spool(source, copy, expected=spool.sha256, key=key)
                 self._folders.sync(copy.fileno())
         except BaseException:
             with suppress(OSError):
@@ -540,58 +561,3 @@ class FileSystemBackend(Backend):
                 check_regular(key, os.stat(name, dir_fd=folder, follow_symlinks=False))
                 os.unlink(name, dir_fd=folder)
             self._folders.sync(folder)
-
-
-def _revision(status: os.stat_result) -> Revision:
-    return Revision(f"{status.st_mtime_ns:x}-{status.st_size:x}-{status.st_ino:x}")
-
-
-def _link(source: Path, folder: int, name: str) -> None:
-    os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
-
-
-def _written(content: bytes, mode: int, folder: int, name: str) -> None:
-    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
-    try:
-        _write_all(opened, content)
-    except BaseException:
-        os.unlink(name, dir_fd=folder)
-        raise
-    finally:
-        os.close(opened)
-
-
-def _copied_into(spool: Spool, mode: int, folder: int, name: str) -> None:
-    opened = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
-    try:
-        with os.fdopen(opened, "wb", buffering=0, closefd=False) as copy, spool.path.open("rb", buffering=0) as source:
-            _copy(source, copy, expected=spool.sha256, key=Key(name))
-    except BaseException:
-        os.unlink(name, dir_fd=folder)
-        raise
-    finally:
-        os.close(opened)
-
-
-def _rename(source: Path, folder: int, name: str) -> None:
-    os.rename(source, name, dst_dir_fd=folder)
-
-
-def _copy(source: FileIO, copy: FileIO, *, expected: Sha256Hex, key: Key) -> None:
-    digest = hashlib.sha256()
-    while piece := source.read(PIECE_BYTES):
-        digest.update(piece)
-        _write_all(copy.fileno(), piece)
-    if digest.hexdigest() != expected:
-        raise RecordDamaged(key, "its temporary file changed before it was stored")
-
-
-def _piece(opened: int, start: int, stop: int | None) -> bytes:
-    """Read one piece at a place; empty at the end."""
-    return os.pread(opened, PIECE_BYTES if stop is None else min(PIECE_BYTES, stop - start), start)
-
-
-def _write_all(opened: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(opened, view) :]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -46,6 +47,7 @@ class Folders:
         # Folders whose entry in their parent is known to be on disk, by inode. Another process may have made one a
         # moment ago and not yet synced its parent, so the first use by this process syncs it too.
         self._durable: dict[str, int] = {}
+        self._walked = threading.local()
 
     def sync(self, folder: int) -> None:
         """Make the entries of an open folder, or the bytes of an open file, durable."""
@@ -100,6 +102,26 @@ class Folders:
             raise KeyNotFound(key) from None
 
     @contextmanager
+    def walking(self) -> Iterator[None]:
+        """
+        Keep what this thread enters inside the block open until its end, so that the way to it is walked once.
+
+        Whoever takes a lock inside must `forget` what was entered before, for others may have removed it meanwhile.
+        """
+        self._walked.kept = {}
+        try:
+            yield
+        finally:
+            self.forget()
+            self._walked.kept = None
+
+    def forget(self) -> None:
+        """Let go of what this thread keeps open while `walking`: the next `entered` walks again."""
+        kept = self._kept()
+        while kept:
+            os.close(kept.popitem()[1])
+
+    @contextmanager
     def entered(self, key: str, *, create: bool = False) -> Iterator[tuple[int, str]]:
         """
         Open the folder that `key` is in, for the time of the block.
@@ -113,22 +135,44 @@ class Folders:
             FileNotFoundError: The folder does not exist.
             RecordDamaged: A link is in the way.
         """
-        *segments, name = key.split("/")
+        path, _, name = key.rpartition("/")
+        kept = self._kept()
+        if kept is None:
+            folder = self._walk(path, key, create=create)
+            try:
+                yield folder, name
+            finally:
+                os.close(folder)
+            return
+        known = kept.get(path)
+        if known is None or (create and self._durable.get(f"/{path}") != os.fstat(known).st_ino):
+            folder = self._walk(path, key, create=create)
+            if known is not None:
+                os.close(known)
+            known = kept[path] = folder
+        yield known, name
+
+    def _kept(self) -> dict[str, int] | None:
+        return getattr(self._walked, "kept", None)
+
+    def _walk(self, path: str, key: str, *, create: bool) -> int:
+        """Open the folder `path`, segment by segment; the caller closes it."""
         folder = os.open(self.root, _FOLDER)
         try:
-            path = ""
-            for segment in segments:
-                path = f"{path}/{segment}"
+            walked = ""
+            for segment in path.split("/") if path else ():
+                walked = f"{walked}/{segment}"
                 child = self._child(folder, segment, key, create=create)
                 try:
                     if create:
-                        self._settle(folder, child, path)
+                        self._settle(folder, child, walked)
                 finally:
                     os.close(folder)
                     folder = child
-            yield folder, name
-        finally:
+        except BaseException:
             os.close(folder)
+            raise
+        return folder
 
     def open_file(self, key: str) -> tuple[int, os.stat_result]:
         """
@@ -173,6 +217,7 @@ class Folders:
         The system removes only empty folders, so a file that arrives at the same moment is safe: either it is there
         first, or its writer finds the folder gone and makes it anew. After a power cut the empty folder may be back.
         """
+        self.forget()
         folder = key.rpartition("/")[0]
         while folder not in ("", PAGES):
             try:

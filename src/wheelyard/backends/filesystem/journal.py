@@ -202,13 +202,12 @@ class Journal:
         for _ in range(_OPEN_ATTEMPTS):
             held = lock(self._lock_path, timeout_s=self._lock_timeout_s, shared=True)
             try:
-                if _size_if_sound(self.path) is not None:
-                    return held, os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
-            except FileNotFoundError:
-                pass
+                journal = _open_if_sound(self.path, os.O_RDWR | os.O_APPEND)
             except BaseException:
                 os.close(held)
                 raise
+            if journal is not None:
+                return held, journal
             os.close(held)
             self._begin_new(only_if_free=False)
         raise StorageUnavailable("the journal of the storage disappears as soon as it is made")
@@ -242,18 +241,33 @@ def _name(head: bytes) -> str | None:
     return text[len(_TITLE) : -1] if text.startswith(_TITLE) and len(text) == _HEAD_BYTES and text[-1] == "\n" else None
 
 
-def _size_if_sound(path: Path) -> int | None:
-    """Return the size of a journal that starts as one; None when it does not or is not there."""
+def _open_if_sound(path: Path, mode: int) -> int | None:
+    """Open a journal that starts as one; None when it does not or is not there."""
     try:
-        opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        opened = os.open(path, mode | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a link: what it leads to is not ours
+        if error.errno in (errno.ELOOP, errno.EISDIR):  # a link: what it leads to is not ours
             return None
         raise
     try:
-        return os.fstat(opened).st_size if _name(_head(opened)) is not None else None
+        sound = _name(_head(opened)) is not None
+    except BaseException:
+        os.close(opened)
+        raise
+    if not sound:
+        os.close(opened)
+    return opened if sound else None
+
+
+def _size_if_sound(path: Path) -> int | None:
+    """Return the size of a journal that starts as one; None when it does not or is not there."""
+    opened = _open_if_sound(path, os.O_RDONLY)
+    if opened is None:
+        return None
+    try:
+        return os.fstat(opened).st_size
     finally:
         os.close(opened)
 

@@ -24,19 +24,21 @@ class PendingSyncs:
         self._files: list[int] = []
         self._folders: dict[tuple[int, int], int] = {}
 
-    def add(self, folder: int, name: str) -> None:
-        """Note a new file, and its name in its folder; both may be closed meanwhile."""
+    def add(self, folder: int, opened: int) -> None:
+        """Note a new file, which is ours from now on, and its name in an open folder, which may be closed meanwhile."""
+        self.add_open(opened)
         if not self._enabled:
             return
-        self._files.append(os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder))
         status = os.fstat(folder)
         if (status.st_dev, status.st_ino) not in self._folders:
             self._folders[status.st_dev, status.st_ino] = os.dup(folder)
 
     def add_open(self, opened: int) -> None:
-        """Note an open file; it may be closed meanwhile."""
+        """Note an open file, which is ours from now on."""
         if self._enabled:
-            self._files.append(os.dup(opened))
+            self._files.append(opened)
+        else:
+            os.close(opened)
 
     def wait(self) -> None:
         """
