@@ -233,10 +233,10 @@ def test_bounded() -> None:
 
     reader = Principal("main:read", Access.READ, "main")
     for number in range(module.ENTRIES_LIMIT + 2):
-        remembered.put(number, reader)
-    assert remembered.get(0, Access.READ) is None
-    assert remembered.get(1, Access.READ) is None
-    assert remembered.get(2, Access.READ) is reader
+        remembered.put((None, b"%d" % number), reader)
+    assert remembered.get((None, b"0"), Access.READ) is None
+    assert remembered.get((None, b"1"), Access.READ) is None
+    assert remembered.get((None, b"2"), Access.READ) is reader
 
 
 # --- over HTTP -----------------------------------------------------------------------------------------------------

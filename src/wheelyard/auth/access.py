@@ -25,12 +25,17 @@ class Principal:
         access: What they may do on the index.
         index: Lower-case name of the index they were authenticated for.
         anonymous: True when they sent nothing to prove who they are.
+        decided: When a host said so, in seconds of the clock that decisions are remembered by; None when this server
+            itself knows.
+        reason: Why they may not do more, in words for them; None when there is nothing to say.
     """
 
     name: str
     access: Access
     index: str
     anonymous: bool = False
+    decided: float | None = None
+    reason: str | None = None
 
 
 def anonymous_reader(index: str) -> Principal:

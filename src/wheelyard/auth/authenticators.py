@@ -1,7 +1,7 @@
 """
 Authenticators: from a credential to a principal.
 
-One per index. A backend whose host knows its users (GitHub, GitLab) brings its own later; the folder has two secrets.
+One per index. A folder has secrets; storage whose host knows its users (GitHub, GitLab) asks that host (`hosts`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,23 @@ from wheelyard.auth.credentials import Credential
 class Authenticator(Protocol):
     """Decides who a credential belongs to."""
 
-    async def authenticate(self, credential: Credential) -> Principal | None:
+    @property
+    def advice(self) -> str | None:
+        """What a caller should send, for the hint of a refusal; None for the name of the index and its secret."""
+
+    def decide(self, credential: Credential) -> Principal | None:
+        """Return who it is as far as this server knows by itself, without waiting; None when it does not."""
+
+    def decide_for_server(self, credential: Credential) -> Principal | None:
+        """Do what `decide` does, for what concerns the whole server: the access of a host's people ends at its index."""
+
+    async def authenticate(self, credential: Credential, needed: Access = Access.READ) -> Principal | None:
         """
         Return who it is, or None when the credential is not right.
 
+        Args:
+            credential: What was sent.
+            needed: What its sender wants to do; more is asked anew sooner.
         Raises:
             StorageUnavailable: The one who knows could not be asked; nothing is known.
         """
@@ -56,12 +69,18 @@ class IndexSecrets:
             if secret
         )
 
-    async def authenticate(self, credential: Credential) -> Principal | None:
-        """Compare with each secret, in the same time whichever is right or wrong."""
+    @property
+    def advice(self) -> None:
+        """What everybody sends."""
+        return
+
+    async def authenticate(self, credential: Credential, needed: Access = Access.READ) -> Principal | None:
+        """Do what `decide` does."""
+        del needed
         return self.decide(credential)
 
     def decide(self, credential: Credential) -> Principal | None:
-        """Do what `authenticate` does, without waiting."""
+        """Compare with each secret, in the same time whichever is right or wrong."""
         offered = _digest(credential.secret)
         found: Access | None = None
         for digest, access in self._known:
@@ -71,9 +90,18 @@ class IndexSecrets:
             return None
         return Principal(f"{self._index}:{found.name.lower()}", found, self._index.lower())
 
+    def decide_for_server(self, credential: Credential) -> Principal | None:
+        """Do what `decide` does."""
+        return self.decide(credential)
+
     def fingerprint(self) -> bytes:
         """Return a digest of all secrets."""
         return hashlib.sha256(b"".join(digest for digest, _ in self._known)).digest()
+
+
+def equal_secrets(offered: str, secret: str) -> bool:
+    """Compare a secret with what was sent, in the same time wherever they differ."""
+    return hmac.compare_digest(_digest(offered), _digest(secret))
 
 
 def _digest(secret: str) -> bytes:

@@ -143,7 +143,7 @@ class Server:
                         name=index.name,
                         index=make_index(hosted, self._upstream),
                         store=store,
-                        authenticator=make_auth(index),
+                        authenticator=make_auth(settings, index, store),
                         anonymous_read=index.anonymous_read,
                         max_file_bytes=index.max_file_bytes,
                         ready=ReadyAnswers(),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from wheelyard.archives.limits import ArchiveLimits
 from wheelyard.auth.authenticators import Authenticator, IndexSecrets
+from wheelyard.auth.hosts import HostAuthenticator, StandIn
+from wheelyard.auth.remembered import RememberedFor
 from wheelyard.errors import ConfigError
 from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
@@ -35,9 +38,13 @@ def make_store(settings: Settings, index: IndexSettings) -> Store:
     Raises:
         ConfigError: No backend of that type is installed.
     """
-    backend = load_backend(index.type).open(
-        index.options, BackendContext(name=index.name, folder=settings.folder(index))
+    context = BackendContext(
+        name=index.name,
+        folder=settings.folder(index),
+        admin_secret={} if index.admin_secret is None else index.admin_secret.by_key(),
+        sync_interval_s=index.sync_index_interval,
     )
+    backend = load_backend(index.type).open(index.options, context)
     return Store(backend, name=index.name)
 
 
@@ -71,14 +78,24 @@ def make_index(hosted: HostedIndex, upstream: UpstreamIndex | None) -> Index:
 # --- 3. who may ----------------------------------------------------------------------------------------------------
 
 
-def make_auth(index: IndexSettings) -> Authenticator:
-    """Make the authenticator of one index."""
+def make_auth(settings: Settings, index: IndexSettings, store: Store) -> Authenticator:
+    """Make the authenticator of one index: its secrets, and the host that keeps its storage when that knows its users."""
     admin = index.admin_secret
-    return IndexSecrets(
+    raw = None if admin is None else admin.raw
+    if not store.traits.identities:
+        return IndexSecrets(
+            index.name, read_secret=index.read_secret, write_secret=index.write_secret, admin_secret=raw
+        )
+    own = None if admin is None or admin.raw is None else admin.stand_in
+    return HostAuthenticator(
         index.name,
-        read_secret=index.read_secret,
-        write_secret=index.write_secret,
-        admin_secret=None if admin is None else admin.raw,
+        store.identify,
+        secrets=IndexSecrets(index.name, read_secret=index.read_secret, write_secret=index.write_secret),
+        admin=IndexSecrets(index.name, read_secret=None, write_secret=None, admin_secret=raw),
+        remembered_for=RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires),
+        clock=time.monotonic,
+        storage=f"{index.type} {index.options!r}",
+        stand_in=None if own is None or raw is None else StandIn(own, raw),
     )
 
 

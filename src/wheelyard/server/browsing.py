@@ -6,6 +6,7 @@ Every page works without JavaScript. A login is a server-side session; its cooki
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from http import HTTPStatus
@@ -13,7 +14,7 @@ from urllib.parse import quote
 
 from anyio import to_thread
 
-from wheelyard.auth.access import Access
+from wheelyard.auth.access import Access, Principal
 from wheelyard.auth.credentials import Credential
 from wheelyard.errors import (
     CredentialsMissing,
@@ -134,10 +135,18 @@ class Browsing:
         sessions = self._sessions()
         if served is None or principal is None or sessions is None:
             return self._login_page(next_path, "The index name or the secret is not right.")
-        can = "write" if principal.access >= Access.WRITE else "read"
-        token = await sessions.create(served.name, served.authenticator.fingerprint(), can, self._lifetime)
-        cookie = self._cookie(request, token, max_age_s=int(self._lifetime.total_seconds()))
+        if principal.access < Access.READ:
+            return self._login_page(next_path, principal.reason or "This account may not read the index.")
+        lifetime, can = self._session_for(principal)
+        token = await sessions.create(served.name, served.authenticator.fingerprint(), can, lifetime)
+        cookie = self._cookie(request, token, max_age_s=int(lifetime.total_seconds()))
         return redirect(303, next_path, (b"set-cookie", cookie), _NO_STORE)
+
+    def _session_for(self, principal: Principal) -> tuple[timedelta, str]:
+        """Return how long a login lasts and what it may do: what a host said holds no longer for having logged in."""
+        if principal.decided is None:
+            return self._lifetime, "write" if principal.access >= Access.WRITE else "read"
+        return self._lifetime - timedelta(seconds=time.monotonic() - principal.decided), "read"
 
     async def _logout(self, request: Request) -> Answer:
         """End the session; opening the address is enough, as in the predecessor, but a picture on a page is not."""

@@ -7,8 +7,8 @@ send pip on to the next index, where a stranger's package of the same name may w
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from wheelyard.auth.access import Access, Principal
 from wheelyard.auth.credentials import Credential, parse_authorization
@@ -23,6 +23,7 @@ _HINT = {
     Access.WRITE: "Use the write secret of the index to publish.",
     Access.ADMIN: "Use an admin secret.",
 }
+_NAME_IT = "This server has several indexes: name the one you mean in the URL, as in `/NAME/simple/`."
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,29 +81,33 @@ class Gate:
         if b"authorization" in request.repeated:
             raise CredentialsWrong
         if authorization is not None:
-            admitted = self.admit_now(index, request, needed) or await self._by_header(index, authorization)
+            admitted = self.admit_now(index, request, needed) or await self._by_header(index, authorization, needed)
         else:
             admitted = await self._by_session(index, request) or self._anonymous(index)
         if admitted.principal.access < needed:
             if admitted.principal.anonymous:
                 raise CredentialsMissing(index)
-            raise PermissionDenied(_ACTION[needed], index=admitted.served.name, hint=_HINT.get(needed))
+            hint = admitted.principal.reason or _HINT.get(needed)
+            raise PermissionDenied(_ACTION[needed], index=admitted.served.name, hint=hint)
         return admitted
 
-    async def _by_header(self, index: str | None, authorization: bytes) -> Admitted:
+    async def _by_header(self, index: str | None, authorization: bytes, needed: Access) -> Admitted:
         credential = parse_authorization(authorization)
         if credential is None:
             raise CredentialsWrong
-        for served in self._candidates(index, credential):
-            principal = await served.authenticator.authenticate(credential)
-            if principal is not None:
-                self._remembered.put((index, authorization), principal)
-                return Admitted(served, principal)
-        raise CredentialsWrong
-
-    def _candidates(self, index: str | None, credential: Credential) -> tuple[Served, ...]:
-        """Return the indexes a credential may be for; the user name names one, a token may be of any."""
         catalog = self._catalog()
+        candidates = self._candidates(catalog, index, credential)
+        admitted = await _known(_narrowed(candidates, credential), credential, needed)
+        if admitted is None:
+            hints = {served.authenticator.advice for served in candidates}
+            raise CredentialsWrong(hint=hints.pop() if len(hints) == 1 else None)
+        if catalog is self._catalog():  # else the server was configured anew meanwhile, and this is of the past
+            self._remembered.put((index, authorization), admitted.principal)
+        return admitted
+
+    @staticmethod
+    def _candidates(catalog: Catalog, index: str | None, credential: Credential) -> tuple[Served, ...]:
+        """Return the indexes a credential may be for; the user name names one, a token may be of any."""
         if index is not None:
             return (catalog.find(index),)
         named = catalog.names.get(credential.user.lower())
@@ -143,5 +148,30 @@ class Gate:
             catalog.find(index)
         reader = catalog.anonymous(index)
         if reader is None:
-            raise CredentialsMissing(index)
+            served = catalog.only if index is None else catalog.find(index)
+            raise CredentialsMissing(index, hint=None if served is None else served.authenticator.advice)
         return Admitted(catalog.find(reader.index), reader)
+
+
+def _narrowed(candidates: Sequence[Served], credential: Credential) -> Sequence[Served]:
+    """Return the one index that has the credential as its secret, if any does: it is then shown to no other's host."""
+    return next(((served,) for served in candidates if served.authenticator.decide(credential)), candidates)
+
+
+async def _known(candidates: Sequence[Served], credential: Credential, needed: Access) -> Admitted | None:
+    """
+    Ask whoever may know the credential, one index after the other in the order of the configuration.
+
+    Raises:
+        StorageUnavailable: One could not be asked. The next is not asked in its place: an upload or a project name that
+            was meant for this index must not reach another one because a host is down.
+    """
+    refused: Admitted | None = None
+    for served in candidates:
+        principal = await served.authenticator.authenticate(credential, needed)
+        if principal is not None and principal.access >= Access.READ:
+            return Admitted(served, principal)
+        if principal is not None and refused is None:
+            reason = principal.reason if len(candidates) == 1 else f"{principal.reason} {_NAME_IT}"
+            refused = Admitted(served, replace(principal, reason=reason))
+    return refused

@@ -79,12 +79,18 @@ def healthy() -> Answer:
 async def ready(catalog: Catalog, *, draining: Callable[[], bool]) -> Answer:
     """Answer whether every index can be asked and the server is not stopping; names those that cannot."""
     troubles = {"server": "stopping"} if draining() else {}
+    limping: dict[str, str] = {}
     for served in catalog.names.values():
+        trouble = served.store.trouble()
+        if trouble is not None:
+            limping[served.name] = trouble
         try:
             await served.index.list()
         except WheelyardError as error:
-            troubles[served.name] = error.code
+            troubles[served.name] = error.code if trouble is None else f"{error.code}: {trouble}"
     if troubles:
         text = "".join(f"{name}: {trouble}\n" for name, trouble in sorted(troubles.items()))
         return plain(503, text, _NO_STORE, (b"retry-after", b"%d" % RETRY_AFTER_S))
-    return plain(200, "ready\n", _NO_STORE)
+    # An index that still answers from what it knows is ready: no balancer should take it out of service.
+    notes = "".join(f"{name}: {trouble}\n" for name, trouble in sorted(limping.items()))
+    return plain(200, f"ready\n{notes}", _NO_STORE)

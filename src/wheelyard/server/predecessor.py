@@ -94,7 +94,7 @@ class Initializing:
             raise CredentialsWrong
         known = False
         for authenticator in self._admins():
-            principal = await authenticator.authenticate(credential)
+            principal = authenticator.decide_for_server(credential)
             known = known or principal is not None
             if principal is not None and principal.access >= Access.ADMIN:
                 return

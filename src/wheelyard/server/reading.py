@@ -9,7 +9,7 @@ Spec: Simple repository API 1.4; RFC 9110 for conditions and ranges.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -164,6 +164,8 @@ class Reading:
         before = current(served.index, target)
         found = await guarded(admitted).file(target.project, target.filename)
         if isinstance(found.body, RedirectUrl):
+            if _is_answered_from_record(found, request):
+                return file_answer(found, request, file_headers(served))
             return redirect(302, found.body.url, (b"cache-control", b"private, no-store"))
         if isinstance(found.body, LocalPath):
             await _check_whole(found.body.path, found, target.project)
@@ -178,6 +180,13 @@ class Reading:
             _keep(served, target, name_of(target, None), before, ready)
             return await _choose(served, name_of(target, None), ready, request)
         return file_answer(found, request, file_headers(served))
+
+
+def _is_answered_from_record(found: FileBody, request: Request) -> bool:
+    """Tell whether an answer has no bytes of the file, so that nobody need be sent elsewhere for it."""
+    if request.method == "HEAD":
+        return True
+    return if_none_match(request.text(b"if-none-match"), _file_etag(found.file).decode("ascii"))
 
 
 async def _small_content(found: FileBody, project: NormalizedName) -> bytes:
@@ -242,7 +251,11 @@ def _body(found: FileBody, part: ByteRange, *, whole: bool) -> FilePart | Stream
         case StreamBody(open_stream):
             return StreamPart(lambda: open_stream(None if whole else part), count)
         case RedirectUrl():
-            raise StorageUnavailable("a redirect has no bytes here")
+            return StreamPart(_elsewhere, count)
+
+
+def _elsewhere() -> AsyncIterator[bytes]:
+    raise StorageUnavailable("a redirect has no bytes here")  # only HEAD gets here, and HEAD opens nothing
 
 
 def _file_etag(file: DistFile) -> bytes:

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 from wheelyard.errors import WheelyardError, shown
+from wheelyard.index.policy.rules import Policy
 from wheelyard.server.targets import RESERVED
-from wheelyard.settings.documents import Document, read_secret, read_secret_forms
+from wheelyard.settings.documents import SECRET_FORMS, Document, read_secret, read_secret_forms
 from wheelyard.settings.mistakes import Mistakes, Place, did_you_mean
+from wheelyard.settings.policy import read_policy
 from wheelyard.settings.tables import Key, keys_of, read_table, wrong_type
-from wheelyard.settings.values import FILE_SYSTEM_MAX_FILE_BYTES, OTHER_MAX_FILE_BYTES, IndexSettings, Secret
+from wheelyard.settings.values import (
+    FILE_SYSTEM_MAX_FILE_BYTES,
+    GITHUB_MAX_FILE_BYTES,
+    OTHER_MAX_FILE_BYTES,
+    IndexSettings,
+    Secret,
+)
 
 OWN_TABLES: Final = ("server", "limits")
 """Tables that are no index, unless they have a `type`."""
+
+APP_KEYS: Final = ("app_id", "installation_id", "private_key")
+"""What an admin secret has in place of `raw` when the server works as a GitHub App."""
 
 _COMING: Mapping[str, str] = {
     "github": "; this build cannot keep packages on GitHub: install a plug-in that brings the backend 'github'",
@@ -28,6 +40,7 @@ _COMMON_KEYS: Mapping[str, Key] = {
     "anonymous_read": Key(bool),
     "max_file_bytes": Key(int, minimum=1),
     "sync_index_interval": Key(int, minimum=1),
+    "policy": Key(Any),
 }
 
 LoadOptions = Callable[[str], type]
@@ -92,7 +105,7 @@ def read_index(
     theirs = keys_of(cls)
     values = read_table(table, {**theirs, **_COMMON_KEYS}, place)
     secrets = _read_secrets(values, place, document=document, environ=environ)
-    _check_secrets(table, values, secrets, place)
+    _check_secrets(table, values, secrets, place, required=not getattr(cls, "identities", False))
     built = _build_options(cls, {key: value for key, value in values.items() if key in theirs}, theirs, place)
     backend_type = str(table["type"])
     return IndexSettings(
@@ -102,6 +115,7 @@ def read_index(
         anonymous_read=bool(values.get("anonymous_read", False)),
         max_file_bytes=_number(values, "max_file_bytes", _default_max_file_bytes(backend_type)),
         sync_index_interval=_number(values, "sync_index_interval", 60),
+        policy=_read_policy(values, place),
         **secrets,
     )
 
@@ -141,19 +155,52 @@ def _read_admin_secret(
     elif not isinstance(backend_type, str):
         place.refuse("type", str(wrong_type(backend_type, "text in quotes")))
     forms = {key: value for key, value in table.items() if key != "type"}
+    if backend_type == "github" and forms.keys() & set(APP_KEYS):
+        parts = _read_app(forms, place, folder=document.folder, environ=environ)
+        return None if parts is None else Secret("github", parts=parts)
     raw = read_secret_forms(forms, key="", place=place, folder=document.folder, environ=environ)
     return Secret(backend_type, raw) if isinstance(backend_type, str) and raw is not None else None
+
+
+def _read_app(
+    table: Mapping[str, object], place: Place, *, folder: Path | None, environ: Mapping[str, str]
+) -> tuple[tuple[str, str], ...] | None:
+    """Read the three parts of a GitHub App's key; None when one is missing or wrong, which is noted then."""
+    for unknown in table.keys() - set(APP_KEYS):
+        if unknown in SECRET_FORMS:
+            place.refuse(unknown, "stands beside the key of a GitHub App; keep one of the two")
+        else:
+            place.refuse(unknown, f"unknown key{did_you_mean(unknown, APP_KEYS)}")
+    parts: dict[str, str | None] = {}
+    for key in APP_KEYS:
+        value = table.get(key)
+        if value is None:
+            place.refuse(key, f"is missing; the key of a GitHub App is {', '.join(APP_KEYS)}")
+        elif key != "private_key" and isinstance(value, int) and not isinstance(value, bool):
+            parts[key] = str(value)
+        else:
+            parts[key] = read_secret(value, key=key, place=place, folder=folder, environ=environ)
+    found = tuple((key, _unescaped(value)) for key, value in parts.items() if value is not None)
+    if "private_key" in dict(found) and "-----BEGIN " not in dict(found)["private_key"]:
+        place.refuse("private_key", "is no PEM text; it is the whole content of the .pem file that GitHub gave")
+        return None
+    return found if len(found) == len(APP_KEYS) else None
+
+
+def _unescaped(text: str) -> str:
+    """Undo what one-line environment variables do to a PEM text."""
+    return text.replace("\\n", "\n")
 
 
 def _with_admin_secret(index: IndexSettings, secret: Secret, place: Place) -> IndexSettings:
     if secret.type != index.type:
         place.refuse("type", f"is '{shown(secret.type)}', but the index is of type '{shown(index.type)}'")
         return index
-    if secret.raw == index.read_secret:
+    if secret.raw is not None and secret.raw == index.read_secret:
         # The predecessor's manual shows it so. Readers must not be able to reconfigure the server.
         place.warn("raw", "is the read secret too: it will not be accepted as admin secret; choose another one")
         return index
-    if secret.raw == index.write_secret:
+    if secret.raw is not None and secret.raw == index.write_secret:
         place.warn("raw", "is the write secret too: whoever may publish may also reconfigure the server")
     return replace(index, admin_secret=secret)
 
@@ -196,9 +243,14 @@ def _read_secrets(
 
 
 def _check_secrets(
-    table: Mapping[str, object], values: Mapping[str, object], secrets: Mapping[str, str | None], place: Place
+    table: Mapping[str, object],
+    values: Mapping[str, object],
+    secrets: Mapping[str, str | None],
+    place: Place,
+    *,
+    required: bool,
 ) -> None:
-    for key in _SECRETS:
+    for key in _SECRETS if required else ():
         if key not in table and not (key == "read_secret" and values.get("anonymous_read") is True):
             open_to_all = ", or anonymous_read = true" if key == "read_secret" else ""
             place.refuse(key, f'is missing; write {key} = "…", {{ env = "NAME" }} or {{ file = "PATH" }}{open_to_all}')
@@ -220,7 +272,15 @@ def _build_options(cls: type, values: Mapping[str, object], keys: Mapping[str, K
 
 
 def _default_max_file_bytes(backend_type: str) -> int:
+    if backend_type == "github":
+        return GITHUB_MAX_FILE_BYTES
     return FILE_SYSTEM_MAX_FILE_BYTES if backend_type in ("file_system", "memory") else OTHER_MAX_FILE_BYTES
+
+
+def _read_policy(values: Mapping[str, object], place: Place) -> Policy | None:
+    if "policy" not in values:
+        return None
+    return read_policy(values["policy"], Place(place.mistakes, place.source, f"{place.table}.policy"))
 
 
 def _number(values: Mapping[str, object], key: str, default: int) -> int:

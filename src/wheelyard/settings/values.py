@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from wheelyard.archives import limits
+
+if TYPE_CHECKING:
+    from wheelyard.index.policy.rules import Policy
 
 DEFAULT_EXTRA_INDEX_URL: Final = "https://pypi.org/simple/"
 """Where projects that are not ours are looked up unless told otherwise; the predecessor's default."""
@@ -21,6 +24,9 @@ DEFAULT_PORT: Final = 8888
 
 FILE_SYSTEM_MAX_FILE_BYTES: Final = 5 * 1024**3 - 1  # just under 5 GiB, the predecessor's limit
 """Largest upload to a folder index unless told otherwise."""
+
+GITHUB_MAX_FILE_BYTES: Final = 2**31 - 1  # a file of a release has less than 2 GiB
+"""Largest upload to an index on GitHub unless told otherwise; the predecessor's limit."""
 
 OTHER_MAX_FILE_BYTES: Final = 1024**3  # 1 GiB, the predecessor's limit for backends that set none
 """Largest upload to an index of another type unless told otherwise."""
@@ -44,11 +50,19 @@ class Secret:
 
     Attributes:
         type: Backend type it was written for.
-        raw: The secret itself.
+        raw: The secret itself; None when it has other parts.
+        parts: Keys and values of a secret that is more than one word, such as the key of a GitHub App.
+        stand_in: What clients send in its place, so that the secret need not leave the server; None for nothing.
     """
 
     type: str
-    raw: str = field(repr=False)
+    raw: str | None = field(default=None, repr=False)
+    parts: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    stand_in: str | None = field(default=None, repr=False)
+
+    def by_key(self) -> dict[str, str]:
+        """Return what a backend is given."""
+        return dict(self.parts) if self.raw is None else {"raw": self.raw, **dict(self.parts)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +80,7 @@ class IndexSettings:
         anonymous_read: Whether everybody may read without credentials.
         max_file_bytes: Largest file that may be published.
         sync_index_interval: Seconds between looks at a remote store for changes of others.
+        policy: What of other indexes is offered; None lets everything through.
     """
 
     name: str
@@ -77,6 +92,7 @@ class IndexSettings:
     anonymous_read: bool = False
     max_file_bytes: int = FILE_SYSTEM_MAX_FILE_BYTES
     sync_index_interval: int = 60
+    policy: Policy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
