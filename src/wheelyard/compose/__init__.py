@@ -5,7 +5,7 @@ A request's journey, and where each step is put together:
 1. `run_server` binds the sockets, and an HTTP server (uvicorn with our protocol class, or granian) speaks HTTP/1.1;
 2. `make_app` puts the application behind the forwarding headers of trusted proxies, and `--debug` around it;
 3. the application understands the path and asks the gate, which asks an authenticator (`make_auth`);
-4. the gate hands over an index (`make_index`): ours first, then the upstream, each behind a guard;
+4. the gate hands over an index (`make_index`): ours first, then the upstream behind its policy, all behind a guard;
 5. our own index keeps records and files in a store (`make_store`), opened by the backend that the settings name.
 """
 

@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from wheelyard.auth.remembered import RememberedDecisions, RememberedFor
 from wheelyard.compose.indexes import make_auth, make_hosted, make_index, make_store, now_utc
+from wheelyard.compose.policy import make_policed, squatted, watching
 from wheelyard.errors import ConfigError
 from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.upstream import UpstreamIndex
@@ -53,6 +54,7 @@ class Server:
         self._resources = AsyncExitStack()
         self._upstream: UpstreamIndex | None = None
         self._metrics = Metrics()
+        self._metrics.squatted = lambda: squatted(self.state.catalog)
         self._sessions: Sessions | None = None
         expires = RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires)
         self._remembered = RememberedDecisions(expires, clock=time.monotonic)
@@ -77,6 +79,7 @@ class Server:
                     limits=form_limits,
                 ),
                 metrics=self._metrics,
+                clock=now_utc,
                 form_limits=form_limits,
                 lifespan=self.app_lifespan,
                 root_path=self.settings.server.url_prefix,
@@ -125,6 +128,7 @@ class Server:
                 await self._upstream.start()
                 self._resources.push_async_callback(self._upstream.stop)
             self.state.catalog = await self._catalog(self.settings)
+            await self._resources.enter_async_context(watching(lambda: self.state.catalog))
             yield
             self.state.draining = True
 
@@ -138,16 +142,19 @@ class Server:
                 opened.push_async_callback(store.stop)
                 hosted = make_hosted(settings, index, store)
                 await take_over_predecessor(settings, index, hosted)
+                origin = "" if self._upstream is None else self._upstream.url
+                policed = make_policed(settings, index, hosted, self._upstream, origin=origin)
                 served.append(
                     Served(
                         name=index.name,
-                        index=make_index(hosted, self._upstream),
+                        index=make_index(hosted, policed.elsewhere),
                         store=store,
                         authenticator=make_auth(settings, index, store),
                         anonymous_read=index.anonymous_read,
                         max_file_bytes=index.max_file_bytes,
                         ready=ReadyAnswers(),
                         rows=Rows(),
+                        explainer=policed.explainer,
                     )
                 )
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.

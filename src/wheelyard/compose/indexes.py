@@ -14,9 +14,8 @@ from wheelyard.auth.remembered import RememberedFor
 from wheelyard.errors import ConfigError
 from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
-from wheelyard.index.interface import Index
+from wheelyard.index.interface import Index, IndexReader
 from wheelyard.index.layered import LayeredIndex
-from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.settings import IndexSettings, LimitSettings, Settings
 from wheelyard.storage.interface import BackendContext
 from wheelyard.storage.plugins import load_backend
@@ -70,8 +69,8 @@ def make_hosted(settings: Settings, index: IndexSettings, store: Store) -> Hoste
     return HostedIndex(index.name, store, limits=publish_limits(index, settings.limits), clock=now_utc)
 
 
-def make_index(hosted: HostedIndex, upstream: UpstreamIndex | None) -> Index:
-    """Put the upstream behind our own index: it is asked only for names that are not ours."""
+def make_index(hosted: HostedIndex, upstream: IndexReader | None) -> Index:
+    """Put the upstream, behind its policy, behind our own index: it is asked only for names that are not ours."""
     return hosted if upstream is None else LayeredIndex(hosted, upstream)
 
 

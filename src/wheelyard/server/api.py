@@ -21,6 +21,7 @@ from wheelyard.server.answers import Answer
 from wheelyard.server.gate import Admitted, Gate
 from wheelyard.server.guard import guarded
 from wheelyard.server.requests import Request
+from wheelyard.server.why import WhyDocument, show_why
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -171,6 +172,8 @@ async def _delete_file(admitted: Admitted, parameters: Mapping[str, str], body: 
 
 _INDEX = "indexes/{index}"
 _PROJECT = _INDEX + "/projects/{project}"
+_WHY = "why/{project}"
+_WHY_HERE = f"{_INDEX}/{_WHY}"
 
 OPERATIONS: tuple[Operation, ...] = (
     Operation("show_index", "GET", _INDEX, Access.READ, "Show an index", _show_index, IndexDocument),
@@ -220,6 +223,20 @@ OPERATIONS: tuple[Operation, ...] = (
         _delete_file,
         ProjectDocument,
     ),
+    Operation("why_project", "GET", _WHY, Access.READ, "Explain what is offered of a project", show_why, WhyDocument),
+    Operation("why_release", "GET", _WHY + "/{version}", Access.READ, "Explain a release of it", show_why, WhyDocument),
+    Operation(
+        "why_project_here", "GET", _WHY_HERE, Access.READ, "Explain a project of an index", show_why, WhyDocument
+    ),
+    Operation(
+        "why_release_here",
+        "GET",
+        _WHY_HERE + "/{version}",
+        Access.READ,
+        "Explain a release of a project of an index",
+        show_why,
+        WhyDocument,
+    ),
 )
 """Everything the API can do."""
 
@@ -235,7 +252,9 @@ class Api:
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
 
-    async def answer(self, request: Request, segments: tuple[str, ...], body: bytes) -> Answer:
+    async def answer(
+        self, request: Request, segments: tuple[str, ...], body: bytes, *, index: str | None = None
+    ) -> Answer:
         """
         Run one operation.
 
@@ -243,13 +262,15 @@ class Api:
             request: The request.
             segments: Decoded path after `/api/v1/`.
             body: Its whole body.
+            index: Index named before `/api/`, for operations that name none; None leaves it to the credentials.
         Raises:
             NotFound: There is no such address.
             MethodNotAllowed: It takes other methods.
             WheelyardError: As the gate and the index raise it.
         """
         operation, parameters = _match(request, segments)
-        admitted = await self._gate.admit(parameters["index"].lower(), request, operation.needed)
+        named = parameters["index"].lower() if "index" in parameters else index
+        admitted = await self._gate.admit(named, request, operation.needed)
         return json_answer(await operation.run(admitted, parameters, body))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -26,6 +27,7 @@ from wheelyard.server.api import BODY_LIMIT_BYTES, Api
 from wheelyard.server.asgi import Receive, Scope, Send, small_body
 from wheelyard.server.gate import Gate
 from wheelyard.server.openapi import description
+from wheelyard.server.point_in_time import PastReading
 from wheelyard.server.problems import page_problem, problem, upload_problem
 from wheelyard.server.project_json import ProjectJson
 from wheelyard.server.reading import Reading
@@ -73,6 +75,7 @@ class Parts:
         metrics: What is counted.
         form_limits: Bounds of the upload form.
         lifespan: Opens and closes resources around the server's life.
+        clock: Tells the time, UTC.
         root_path: Prefix under which the server is mounted.
         scheme: Scheme of links in place of the connection's; "" to take that.
         max_body_bytes: Largest request body; None leaves it to the limits of files and forms.
@@ -85,6 +88,7 @@ class Parts:
     metrics: operations.Metrics
     form_limits: FormLimits
     lifespan: Callable[[], AbstractAsyncContextManager[None]]
+    clock: Callable[[], datetime]
     root_path: str = ""
     scheme: str = ""
     max_body_bytes: int | None = None
@@ -105,6 +109,7 @@ class App:
         self._uploading = Uploading(
             parts.gate, parts.form_limits, max_body_bytes=parts.max_body_bytes, tally=parts.metrics.uploads
         )
+        self._past = PastReading(parts.gate, self.reading, parts.clock)
         self._api = Api(parts.gate)
         self._project_json = ProjectJson(parts.gate)
 
@@ -151,6 +156,7 @@ class App:
 
         Raises:
             NotFound: It cannot name anything.
+            InvalidRequest: It names an instant that is none.
         """
         return parse_target(request.raw_path, root_path=request.root_path, indexes=self.state.catalog.names)
 
@@ -163,6 +169,9 @@ class App:
             if request.method == "POST":
                 return await self._uploading.answer(request, target, receive)
             raise self._wrong_method(request, target)
+        if target.kind is Kind.PAST:
+            _only(request, *_READS)
+            return await self._past.answer(request, target)
         return await self._elsewhere(request, target, receive)
 
     async def _elsewhere(self, request: Request, target: Target, receive: Receive) -> Answer:
@@ -185,7 +194,7 @@ class App:
                 return _described()
             case ("api", "v1", *rest):
                 body = b"" if request.method in _READS else await small_body(receive, limit_bytes=BODY_LIMIT_BYTES)
-                return await self._api.answer(request, tuple(rest), body)
+                return await self._api.answer(request, tuple(rest), body, index=index)
             case (name, "simple" | "legacy", *_):
                 # A mistyped index must not send pip on to the next one; only who is known here may learn that it is not.
                 await self.parts.gate.admit(None, request, Access.READ)

@@ -18,7 +18,8 @@ _STATUSES = {
     "404": "No such index, project, release or file",
     "405": "The address takes other methods",
     "413": "The request is too large",
-    "503": "The storage cannot be asked right now; try again",
+    "502": "Another index answered something that is no project page",
+    "503": "The storage, or another index, cannot be asked right now; try again",
 }
 _EITHER = [
     {"required": ["version"], "properties": {"version": {"type": "string"}, "files": {"maxItems": 0}}},

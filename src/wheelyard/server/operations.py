@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter as TallyOf
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wheelyard.errors import WheelyardError
@@ -27,6 +27,7 @@ class Metrics:
         uploads: Finished uploads, by index and outcome (`created`, `unchanged`).
         running: Requests being answered.
         hot: The hot path, which counts its own answers; None when there is none.
+        squatted: Returns how many names of each index are on another index too.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,7 @@ class Metrics:
         self.uploads: TallyOf[tuple[str, str]] = TallyOf()
         self.running = 0
         self.hot: HotPath | None = None
+        self.squatted: Callable[[], Mapping[str, int]] = dict
 
     def answer(self) -> Answer:
         """Make the exposition. Spec: Prometheus text format 0.0.4."""
@@ -69,6 +71,12 @@ class Metrics:
         hot = 0 if self.hot is None else self.hot.answers
         yield CounterMetricFamily("wheelyard_http_hot_answers", "Answers sent from ready bytes", value=hot)
         yield GaugeMetricFamily("wheelyard_http_requests_running", "Requests being answered", value=self.running)
+        squatted = GaugeMetricFamily(
+            "wheelyard_squatted_projects", "Projects of an index whose name is on another index too", labels=["index"]
+        )
+        for index, count in sorted(self.squatted().items()):
+            squatted.add_metric([index], count)
+        yield squatted
 
 
 def healthy() -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wheelyard.auth.access import Access
 from wheelyard.errors import InvalidDocument, InvalidName, NotFound, ProjectNotFound, ReleaseNotFound
 from wheelyard.index.guarded import GuardedIndex
+from wheelyard.index.policy.index import left_out_release
 from wheelyard.index.records import release_of_file
 from wheelyard.model import DistFile, FileKind, NormalizedName, ProjectPage
 from wheelyard.protocol.core_metadata import CoreMetadata, parse_core_metadata
@@ -42,6 +43,7 @@ class ProjectJson:
             NotFound: There is no such address.
             ProjectNotFound: No such project; or it is quarantined (PEP 792).
             ReleaseNotFound: No such release.
+            Filtered: The release, or every release, is left out by the policy of the index.
         """
         admitted = await self._gate.admit(index, request, Access.READ)
         if len(segments) not in (2, 3) or segments[-1] != "json":
@@ -56,6 +58,8 @@ class ProjectJson:
         if not page.status.offers_files:
             raise ProjectNotFound(project)
         version = _release(page, segments[1]) if len(segments) == 3 else None  # noqa: PLR2004  project, version, json
+        if not page.versions and (left_out := left_out_release(page)) is not None:
+            raise left_out
         metadata = await described(source, page, version or shown_version(page))
         base_url = request.origin + prefix
 
@@ -103,4 +107,4 @@ def _release(page: ProjectPage, version: str) -> str:
     for known in page.versions:
         if same_version(known, version):
             return known
-    raise ReleaseNotFound(page.name, version)
+    raise left_out_release(page, version) or ReleaseNotFound(page.name, version)

@@ -104,7 +104,15 @@ class Reading:
         Raises:
             WheelyardError: As the index and the gate raise it.
         """
-        admitted = await self._gate.admit(target.index, request, Access.READ)
+        return await self.answer_admitted(await self._gate.admit(target.index, request, Access.READ), request, target)
+
+    async def answer_admitted(self, admitted: Admitted, request: Request, target: Target) -> Answer:
+        """
+        Answer a reading request that was admitted, perhaps to another index than it names.
+
+        Raises:
+            WheelyardError: As the index raises it.
+        """
         if target.redirect is not None:
             query = f"?{request.query.decode('latin-1')}" if request.query else ""
             return redirect(301, target.redirect + query, *page_headers(admitted.served))

@@ -9,6 +9,7 @@ from wheelyard.auth.access import Principal, anonymous_reader
 from wheelyard.auth.authenticators import Authenticator
 from wheelyard.errors import IndexNotFound
 from wheelyard.index.interface import Index
+from wheelyard.index.policy.why import Explainer
 from wheelyard.server.ready import ReadyAnswers
 from wheelyard.server.rows import Rows
 from wheelyard.storage.store import Store
@@ -28,6 +29,7 @@ class Served:
         max_file_bytes: Largest file it takes.
         ready: Ready answers of it.
         rows: Rendered rows of its long pages.
+        explainer: Says why a name is answered as it is.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Served:
     max_file_bytes: int
     ready: ReadyAnswers
     rows: Rows
+    explainer: Explainer | None = None
 
 
 class Catalog:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Container
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum
 from urllib.parse import unquote_to_bytes
 
 from wheelyard.errors import DistFileNotFound, InvalidName, NotFound, ProjectNotFound, shown
+from wheelyard.index.point_in_time import parse_instant
 from wheelyard.model import Filename, NormalizedName
 from wheelyard.protocol.names import normalize
 
@@ -23,6 +25,7 @@ RESERVED = frozenset(
     {
         "_",
         "api",
+        "at",
         "healthz",
         "index_mtime",
         "initialize",
@@ -54,6 +57,7 @@ class Kind(Enum):
     FILE = "distribution file"
     METADATA = "core metadata"
     UPLOAD = "upload address"
+    PAST = "an index as of an instant"
     OTHER = "something else"
 
 
@@ -70,6 +74,8 @@ class Target:
         segments: Decoded path segments after the index name.
         slash: Whether the path ended in one.
         redirect: Canonical spelling, relative; None when this is it.
+        instant: For PAST, UTC: as of when.
+        past: For PAST: what is read of the index of then.
     """
 
     kind: Kind
@@ -79,6 +85,8 @@ class Target:
     project: NormalizedName = _NO_PROJECT
     filename: Filename = _NO_FILE
     redirect: str | None = None
+    instant: datetime | None = None
+    past: Target | None = None
 
 
 def parse_target(raw_path: bytes, *, root_path: str, indexes: Container[str]) -> Target:
@@ -93,6 +101,7 @@ def parse_target(raw_path: bytes, *, root_path: str, indexes: Container[str]) ->
         Its meaning, with `redirect` set (relative, so that host, prefix and scheme stay) when the spelling is not the canonical one.
     Raises:
         NotFound: The path cannot name anything.
+        InvalidRequest: It names an instant that is none.
     """
     path = raw_path.decode("latin-1")
     if root_path and (path == root_path or path.startswith(root_path + "/")):
@@ -103,6 +112,8 @@ def parse_target(raw_path: bytes, *, root_path: str, indexes: Container[str]) ->
     index = None
     if segments and segments[0] not in RESERVED and segments[0].lower() in indexes:
         index, segments = segments[0].lower(), segments[1:]
+    if segments[:1] == ("at",) and len(segments) > 1:
+        return _past(index, segments, slash=slash)
     return _understood(index, segments, slash=slash)
 
 
@@ -120,6 +131,13 @@ def _understood(index: str | None, segments: tuple[str, ...], *, slash: bool) ->
             return _file(index, segments, name, filename)
         case _:
             raise NotFound(f"nothing here is called '{shown('/'.join(segments))}'")
+
+
+def _past(index: str | None, segments: tuple[str, ...], *, slash: bool) -> Target:
+    instant, past = parse_instant(segments[1]), _understood(index, segments[2:], slash=slash)
+    if past.kind in (Kind.UPLOAD, Kind.OTHER):
+        raise NotFound(f"below '/at/{shown(segments[1])}/' there is only 'simple/'")
+    return Target(Kind.PAST, index, segments, slash, instant=instant, past=past)
 
 
 def _simple_part(segments: tuple[str, ...]) -> tuple[str, ...] | None:

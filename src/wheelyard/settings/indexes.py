@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from wheelyard.errors import WheelyardError, shown
 from wheelyard.index.policy.rules import Policy
+from wheelyard.index.policy.rules import Policy
 from wheelyard.server.targets import RESERVED
 from wheelyard.settings.documents import SECRET_FORMS, Document, read_secret, read_secret_forms
 from wheelyard.settings.mistakes import Mistakes, Place, did_you_mean
+from wheelyard.settings.policy import read_policy
 from wheelyard.settings.policy import read_policy
 from wheelyard.settings.tables import Key, keys_of, read_table, wrong_type
 from wheelyard.settings.values import (
@@ -40,6 +42,7 @@ _COMMON_KEYS: Mapping[str, Key] = {
     "anonymous_read": Key(bool),
     "max_file_bytes": Key(int, minimum=1),
     "sync_index_interval": Key(int, minimum=1),
+    "policy": Key(Any),
     "policy": Key(Any),
 }
 
@@ -115,6 +118,7 @@ def read_index(
         anonymous_read=bool(values.get("anonymous_read", False)),
         max_file_bytes=_number(values, "max_file_bytes", _default_max_file_bytes(backend_type)),
         sync_index_interval=_number(values, "sync_index_interval", 60),
+        policy=_read_policy(values, place),
         policy=_read_policy(values, place),
         **secrets,
     )
@@ -275,6 +279,12 @@ def _default_max_file_bytes(backend_type: str) -> int:
     if backend_type == "github":
         return GITHUB_MAX_FILE_BYTES
     return FILE_SYSTEM_MAX_FILE_BYTES if backend_type in ("file_system", "memory") else OTHER_MAX_FILE_BYTES
+
+
+def _read_policy(values: Mapping[str, object], place: Place) -> Policy | None:
+    if "policy" not in values:
+        return None
+    return read_policy(values["policy"], Place(place.mistakes, place.source, f"{place.table}.policy"))
 
 
 def _read_policy(values: Mapping[str, object], place: Place) -> Policy | None:

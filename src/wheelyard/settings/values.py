@@ -81,6 +81,7 @@ class IndexSettings:
         max_file_bytes: Largest file that may be published.
         sync_index_interval: Seconds between looks at a remote store for changes of others.
         policy: What of other indexes is offered; None lets everything through.
+        policy: What of other indexes is offered; None lets everything through.
     """
 
     name: str
@@ -92,6 +93,7 @@ class IndexSettings:
     anonymous_read: bool = False
     max_file_bytes: int = FILE_SYSTEM_MAX_FILE_BYTES
     sync_index_interval: int = 60
+    policy: Policy | None = None
     policy: Policy | None = None
 
 

@@ -289,12 +289,15 @@ def filtered(what: str, verdict: Verdict, project: NormalizedName) -> Filtered:
     )
 
 
-def left_out_release(page: ProjectPage, version: str) -> Filtered | None:
-    """Return why a page does not list a release, when a policy left it out; None when nobody has it."""
+def left_out_release(page: ProjectPage, version: str | None = None) -> Filtered | None:
+    """Return why a page does not list a release (by default the newest one left out); None when no policy left it out."""
     left_out = page.private.get(LEFT_OUT)
-    for release, verdict in left_out.items() if isinstance(left_out, Mapping) else ():
-        if same_version(release, version):
-            return filtered(f"release '{version}' of project '{page.name}'", verdict, page.name)
+    if not isinstance(left_out, Mapping) or not left_out:
+        return None
+    chosen = version or max(left_out, key=version_key)
+    for release, verdict in left_out.items():
+        if same_version(release, chosen):
+            return filtered(f"release '{chosen}' of project '{page.name}'", verdict, page.name)
     return None
 
 
