@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from wheelyard.errors import WheelyardError, shown
 from wheelyard.index.policy.rules import Policy
@@ -24,7 +24,7 @@ from wheelyard.settings.values import (
     Secret,
 )
 
-OWN_TABLES: Final = ("server", "limits")
+OWN_TABLES: Final = ("server", "limits", "upstream")
 """Tables that are no index, unless they have a `type`."""
 
 APP_KEYS: Final = ("app_id", "installation_id", "private_key")
@@ -42,6 +42,7 @@ _COMMON_KEYS: Mapping[str, Key] = {
     "anonymous_read": Key(bool),
     "max_file_bytes": Key(int, minimum=1),
     "sync_index_interval": Key(int, minimum=1),
+    "upstreams": Key(tuple[str, ...]),
     "policy": Key(Any),
     "policy": Key(Any),
 }
@@ -118,6 +119,7 @@ def read_index(
         anonymous_read=bool(values.get("anonymous_read", False)),
         max_file_bytes=_number(values, "max_file_bytes", _default_max_file_bytes(backend_type)),
         sync_index_interval=_number(values, "sync_index_interval", 60),
+        upstreams=cast("tuple[str, ...] | None", values.get("upstreams")),
         policy=_read_policy(values, place),
         policy=_read_policy(values, place),
         **secrets,

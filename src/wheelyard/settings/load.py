@@ -27,6 +27,8 @@ from wheelyard.settings.first_start import (
 from wheelyard.settings.indexes import LoadOptions, is_index, load_options, read_indexes, with_admin_secrets
 from wheelyard.settings.mistakes import Mistakes, Place
 from wheelyard.settings.tables import Key, Parser, keys_of, read_table, wrong_type
+from wheelyard.settings.upstream_values import EXTRA_UPSTREAM, UpstreamSettings
+from wheelyard.settings.upstreams import check_named, read_upstreams
 from wheelyard.settings.values import IndexSettings, LimitSettings, ServerSettings, Settings
 
 T = TypeVar("T")
@@ -107,7 +109,10 @@ def load_settings(
     )
     secrets = _admin_document(folder, config, admin_secret, text_allowed=text_allowed, mistakes=mistakes)
     indexes = _indexes(document, secrets, mistakes, environ=environ, options=options)
-    server = _server(document, overrides or {}, mistakes)
+    upstreams = read_upstreams(document, mistakes, environ=environ, options=options)
+    server = _with_extra(_server(document, overrides or {}, mistakes), upstreams, document, overrides or {})
+    upstreams = (*upstreams, *_extra(server))
+    check_named(indexes, upstreams, mistakes)
     limits = _own_table(document, "limits", LIMIT_KEYS, mistakes)
     mistakes.raise_if_any()
     return Settings(
@@ -118,6 +123,7 @@ def load_settings(
         generated=generated,
         source=document.source if document else "",
         warnings=tuple(mistakes.warnings),
+        upstreams=upstreams,
     )
 
 
@@ -147,6 +153,8 @@ def reconfigured(
     document = parse_text(config, source="config", mistakes=mistakes)
     secrets = parse_text(admin_secret, source="admin_secret", mistakes=mistakes)
     indexes = _indexes(document, secrets, mistakes, environ=environ, options=options)
+    upstreams = (*read_upstreams(document, mistakes, environ=environ, options=options), *_extra(settings.server))
+    check_named(indexes, upstreams, mistakes)
     _server(document, {}, mistakes)
     limits = _own_table(document, "limits", LIMIT_KEYS, mistakes)
     mistakes.raise_if_any()
@@ -157,6 +165,7 @@ def reconfigured(
         generated=False,
         source="POST /initialize/",
         warnings=tuple(mistakes.warnings),
+        upstreams=upstreams,
     )
 
 
@@ -221,6 +230,24 @@ def _server(document: Document | None, overrides: Mapping[str, object], mistakes
     if values.get("ssl_keyfile") and not values.get("ssl_certfile"):
         flags.refuse("ssl_keyfile", "means nothing without ssl_certfile")
     return ServerSettings(**cast("Any", values))
+
+
+def _with_extra(
+    server: ServerSettings,
+    upstreams: tuple[UpstreamSettings, ...],
+    document: Document | None,
+    overrides: Mapping[str, object],
+) -> ServerSettings:
+    """Let the default of `extra_index_url` count only where no upstream is configured by a table of its own."""
+    written = {} if document is None else document.tables.get("server", {})
+    is_told = "extra_index_url" in overrides or (isinstance(written, Mapping) and "extra_index_url" in written)
+    return replace(server, extra_index_url="") if upstreams and not is_told else server
+
+
+def _extra(server: ServerSettings) -> tuple[UpstreamSettings, ...]:
+    """Return the upstream that `extra_index_url` is short for; the last one asked."""
+    url = server.extra_index_url
+    return (UpstreamSettings(name=EXTRA_UPSTREAM, url=url),) if url else ()
 
 
 def _own_table(document: Document | None, name: str, keys: Mapping[str, Key], mistakes: Mistakes) -> dict[str, object]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 from wheelyard.archives import limits
+from wheelyard.settings.upstream_values import UpstreamSettings
 
 if TYPE_CHECKING:
     from wheelyard.index.policy.rules import Policy
@@ -80,6 +81,7 @@ class IndexSettings:
         anonymous_read: Whether everybody may read without credentials.
         max_file_bytes: Largest file that may be published.
         sync_index_interval: Seconds between looks at a remote store for changes of others.
+        upstreams: Names of the upstreams that stand behind it, in this order; None for all of them.
         policy: What of other indexes is offered; None lets everything through.
         policy: What of other indexes is offered; None lets everything through.
     """
@@ -93,6 +95,7 @@ class IndexSettings:
     anonymous_read: bool = False
     max_file_bytes: int = FILE_SYSTEM_MAX_FILE_BYTES
     sync_index_interval: int = 60
+    upstreams: tuple[str, ...] | None = None
     policy: Policy | None = None
     policy: Policy | None = None
 
@@ -117,6 +120,7 @@ class ServerSettings:
         auth_read_expires: Seconds for which a decision about reading is remembered.
         auth_write_expires: Seconds for which a decision about writing is remembered.
         extra_index_url: Simple index for projects that are not ours, with a slash at the end; "" for none.
+        offline: Whether no upstream is asked, and only what is kept of them is served.
         debug: Whether each request and answer is shown, secrets masked.
         log_level: How much goes to the log.
         ident: Value of the `Server` header; "" sends none.
@@ -149,6 +153,7 @@ class ServerSettings:
     auth_read_expires: int = 3600  # an hour, as the predecessor
     auth_write_expires: int = 300  # five minutes, as the predecessor
     extra_index_url: str = DEFAULT_EXTRA_INDEX_URL
+    offline: bool = False
     debug: bool = False
     log_level: LogLevel = "info"
     ident: str = "wheelyard"
@@ -221,6 +226,7 @@ class Settings:
         generated: True when this very start made the configuration; nobody configured the server yet.
         source: Where the configuration came from, for people.
         warnings: What the administrator should know, one line each.
+        upstreams: Other indexes that are read, `extra_index_url` among them, in the order they are asked.
     """
 
     root: Path
@@ -230,6 +236,7 @@ class Settings:
     generated: bool = False
     source: str = ""
     warnings: tuple[str, ...] = ()
+    upstreams: tuple[UpstreamSettings, ...] = ()
 
     def index(self, name: str) -> IndexSettings | None:
         """Return the index of that name, however it is capitalised, or None."""
