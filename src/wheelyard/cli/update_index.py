@@ -23,6 +23,7 @@ _SECRETS = ("read_secret", "write_secret")
 _EPILOG = examples(
     "wheelyard update_index file_system main --root /srv/packages",
     "wheelyard update_index file_system main --config config.toml --secret-env WRITE_SECRET",
+    "wheelyard update_index git team --config config.toml",
 )
 
 
@@ -60,7 +61,7 @@ def command(
     Bring an index up to date with its storage.
 
     For TYPE file_system this takes over what a private-pypi server left in ROOT, and checks that each listed file is
-    there. The server may run meanwhile. Keys of the index that no configuration has can be given as flags:
+    there. For TYPE git it looks for new tags in all repositories. The server may run meanwhile. Keys of the index that no configuration has can be given as flags:
     --read-secret, --write-secret, --max-file-bytes and so on.
     """
     positions = [each for each in (type_position, name_position) if each is not None]
@@ -75,6 +76,10 @@ def command(
         _check_secret(index, secret, secret_env)
     import anyio  # noqa: PLC0415  not for --help
 
+    if backend_type == "git":
+        from wheelyard.cli.update_git import update_git  # noqa: PLC0415  as above
+
+        return anyio.run(update_git, settings, index)
     return anyio.run(_update, settings, index)
 
 

@@ -13,6 +13,7 @@ import structlog
 from anyio import to_thread
 
 from wheelyard.auth.remembered import RememberedDecisions, RememberedFor
+from wheelyard.compose.git_sources import Refreshing, make_refreshing
 from wheelyard.compose.indexes import make_auth, make_hosted, make_index, make_store, now_utc
 from wheelyard.compose.policy import make_policed, squatted, watching
 from wheelyard.errors import ConfigError
@@ -60,6 +61,7 @@ class Server:
         self._remembered = RememberedDecisions(expires, clock=time.monotonic)
         self._gate = Gate(lambda: self.state.catalog, self._remembered, lambda: self._sessions)
         self._browsing: Browsing | None = None
+        self._refreshing: list[Refreshing] = []
 
     def app(self) -> App:
         """Make the application."""
@@ -136,12 +138,17 @@ class Server:
         """Open every index of the settings, or none."""
         async with AsyncExitStack() as opened:
             served: list[Served] = []
+            looking: list[Refreshing] = []
             for index in settings.indexes:
                 store = await to_thread.run_sync(make_store, settings, index)  # reads which backends are installed
                 await store.start()
                 opened.push_async_callback(store.stop)
                 hosted = make_hosted(settings, index, store)
                 await take_over_predecessor(settings, index, hosted)
+                refreshing = make_refreshing(index, hosted)
+                if refreshing is not None:
+                    opened.push_async_callback(refreshing.stop)
+                    looking.append(refreshing)
                 origin = "" if self._upstream is None else self._upstream.url
                 policed = make_policed(settings, index, hosted, self._upstream, origin=origin)
                 served.append(
@@ -154,9 +161,15 @@ class Server:
                         max_file_bytes=index.max_file_bytes,
                         ready=ReadyAnswers(),
                         rows=Rows(),
+                        notes=_no_notes if refreshing is None else refreshing.notes,
                         explainer=policed.explainer,
                     )
                 )
+            for earlier in self._refreshing:
+                await earlier.stop()
+            for each in looking:
+                await each.start()
+            self._refreshing = looking
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.
             self._resources.push_async_callback(opened.pop_all().aclose)
         return Catalog(tuple(served))
@@ -192,6 +205,10 @@ class Server:
         del can  # one fingerprint for all secrets of an index: changing any of them ends its sessions
         served = self.state.catalog.names.get(index.lower())
         return None if served is None else served.authenticator.fingerprint()
+
+
+def _no_notes() -> tuple[str, ...]:
+    return ()
 
 
 async def take_over_predecessor(settings: Settings, index: IndexSettings, hosted: HostedIndex) -> None:

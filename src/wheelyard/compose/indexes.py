@@ -17,6 +17,7 @@ from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import Index, IndexReader
 from wheelyard.index.layered import LayeredIndex
 from wheelyard.settings import IndexSettings, LimitSettings, Settings
+from wheelyard.settings.git_sources import GitOptions
 from wheelyard.storage.interface import BackendContext
 from wheelyard.storage.plugins import load_backend
 from wheelyard.storage.store import Store
@@ -43,7 +44,10 @@ def make_store(settings: Settings, index: IndexSettings) -> Store:
         admin_secret={} if index.admin_secret is None else index.admin_secret.by_key(),
         sync_interval_s=index.sync_index_interval,
     )
-    backend = load_backend(index.type).open(index.options, context)
+    store_type, options = index.type, index.options
+    if isinstance(options, GitOptions):  # an index of tags keeps what it made of them like any other index
+        store_type, options = options.store_type, options.store_options
+    backend = load_backend(store_type).open(options, context)
     return Store(backend, name=index.name)
 
 
@@ -66,7 +70,12 @@ def publish_limits(index: IndexSettings, limits: LimitSettings) -> PublishLimits
 
 def make_hosted(settings: Settings, index: IndexSettings, store: Store) -> HostedIndex:
     """Make our own part of one index."""
-    return HostedIndex(index.name, store, limits=publish_limits(index, settings.limits), clock=now_utc)
+    limits = publish_limits(index, settings.limits)
+    if isinstance(index.options, GitOptions):
+        from wheelyard.compose.git_sources import make_tagged  # noqa: PLC0415  not for who has no such index
+
+        return make_tagged(settings, index, store, limits=limits)
+    return HostedIndex(index.name, store, limits=limits, clock=now_utc)
 
 
 def make_index(hosted: HostedIndex, upstream: IndexReader | None) -> Index:

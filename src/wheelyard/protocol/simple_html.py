@@ -24,6 +24,9 @@ from wheelyard.protocol.names import normalize
 LINKED_HASHES: Final = ("sha256", "sha384", "sha512", "md5")
 """Hashes that may stand in a URL fragment, best first; uv refuses the whole page for `#sha1=` and `#sha224=` (HTML-04)."""
 
+VCS_LINK: Final = "_vcs_link"
+"""Private key of a file: a `git+` link to the same release, offered beside it in HTML only."""
+
 # Characters that an HTML5 parser objects to, and lone surrogates, which UTF-8 cannot say.
 _NOT_HTML = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef"
@@ -85,7 +88,15 @@ def render_row(file: DistFile, *, file_url: FileUrl | None = None) -> bytes:
         # No standard has it, and PEP 833 adds nothing to HTML. But uv reads it, and without it `exclude-newer` hides every
         # file of a page that reached uv as HTML; other clients pass over attributes that they do not know.
         attributes["data-upload-time"] = render_time(file.upload_time)
-    return f"{_element('a', attributes, file.filename)}<br>\n".encode()
+    row = f"{_element('a', attributes, file.filename)}<br>\n"
+    link = file.private.get(VCS_LINK)
+    return (row if link is None else row + _vcs_row(file, str(link), attributes)).encode()
+
+
+def _vcs_row(file: DistFile, link: str, attributes: Mapping[str, str]) -> str:
+    """Render the link to the repository that a release was made of; a client that takes it builds from a clone."""
+    kept = {key: attributes[key] for key in ("data-requires-python", "data-yanked") if key in attributes}
+    return f"{_element('a', {'href': link, **kept}, f'{file.filename} (git)')}<br>\n"
 
 
 def render_list(projects: ProjectList) -> bytes:

@@ -101,4 +101,5 @@ async def ready(catalog: Catalog, *, draining: Callable[[], bool]) -> Answer:
         return plain(503, text, _NO_STORE, (b"retry-after", b"%d" % RETRY_AFTER_S))
     # An index that still answers from what it knows is ready: no balancer should take it out of service.
     notes = "".join(f"{name}: {trouble}\n" for name, trouble in sorted(limping.items()))
+    notes += "".join(f"{served.name}: {note}\n" for served in catalog.names.values() for note in served.notes())
     return plain(200, f"ready\n{notes}", _NO_STORE)

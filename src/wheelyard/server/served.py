@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wheelyard.auth.access import Principal, anonymous_reader
@@ -29,6 +29,7 @@ class Served:
         max_file_bytes: Largest file it takes.
         ready: Ready answers of it.
         rows: Rendered rows of its long pages.
+        notes: Tells what `/readyz` adds about it: lines that everybody may read.
         explainer: Says why a name is answered as it is.
     """
 
@@ -40,6 +41,7 @@ class Served:
     max_file_bytes: int
     ready: ReadyAnswers
     rows: Rows
+    notes: Callable[[], Sequence[str]] = tuple
     explainer: Explainer | None = None
 
 

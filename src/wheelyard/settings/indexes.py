@@ -12,6 +12,7 @@ from wheelyard.index.policy.rules import Policy
 from wheelyard.index.policy.rules import Policy
 from wheelyard.server.targets import RESERVED
 from wheelyard.settings.documents import SECRET_FORMS, Document, read_secret, read_secret_forms
+from wheelyard.settings.git_sources import GIT_TYPE, GitKeys, git_keys, read_git_options
 from wheelyard.settings.mistakes import Mistakes, Place, did_you_mean
 from wheelyard.settings.policy import read_policy
 from wheelyard.settings.policy import read_policy
@@ -106,11 +107,14 @@ def read_index(
     cls = _options_class(table, place, options)
     if cls is None:
         return None
-    theirs = keys_of(cls)
+    theirs = git_keys() if cls is GitKeys else keys_of(cls)
     values = read_table(table, {**theirs, **_COMMON_KEYS}, place)
     secrets = _read_secrets(values, place, document=document, environ=environ)
     _check_secrets(table, values, secrets, place, required=not getattr(cls, "identities", False))
     built = _build_options(cls, {key: value for key, value in values.items() if key in theirs}, theirs, place)
+    if isinstance(built, GitKeys):
+        build = _build_store(options)
+        built = read_git_options(built, place, document=document, environ=environ, build=build)
     backend_type = str(table["type"])
     return IndexSettings(
         name=name,
@@ -219,6 +223,8 @@ def _options_class(table: Mapping[str, object], place: Place, options: LoadOptio
     if not isinstance(backend_type, str):
         place.refuse("type", str(wrong_type(backend_type, "text in quotes")))
         return None
+    if backend_type == GIT_TYPE:
+        return GitKeys
     try:
         return options(backend_type)
     except WheelyardError as error:
@@ -257,6 +263,8 @@ def _check_secrets(
     required: bool,
 ) -> None:
     for key in _SECRETS if required else ():
+        if key == "write_secret" and table.get("type") == GIT_TYPE:
+            continue  # it takes no uploads; with one, releases can be yanked
         if key not in table and not (key == "read_secret" and values.get("anonymous_read") is True):
             open_to_all = ", or anonymous_read = true" if key == "read_secret" else ""
             place.refuse(key, f'is missing; write {key} = "…", {{ env = "NAME" }} or {{ file = "PATH" }}{open_to_all}')
@@ -275,6 +283,19 @@ def _build_options(cls: type, values: Mapping[str, object], keys: Mapping[str, K
     except (TypeError, ValueError) as error:
         place.refuse("", str(error))
     return None
+
+
+def _build_store(options: LoadOptions) -> Callable[[str, Mapping[str, object], Place], object]:
+    """Return what makes the options of the store that an index of tags keeps its releases in."""
+
+    def build(store_type: str, table: Mapping[str, object], place: Place) -> object:
+        cls = _options_class({"type": store_type}, place, options)
+        if cls is None:
+            return None
+        keys = keys_of(cls)
+        return _build_options(cls, read_table(table, keys, place), keys, place)
+
+    return build
 
 
 def _default_max_file_bytes(backend_type: str) -> int:
