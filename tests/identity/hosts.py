@@ -12,7 +12,7 @@ from wheelyard.errors import StorageUnavailable
 from wheelyard.storage.interface import BackendContext, HostIdentity, Permission, Traits
 from wheelyard.storage.plugins import BackendPlugin
 
-UNKNOWN = HostIdentity(Permission.NONE)
+UNKNOWN = HostIdentity(Permission.NONE, reason="the host does not know this token", known=False)
 
 READER = HostIdentity(Permission.READ, "rita")
 WRITER = HostIdentity(Permission.WRITE, "walt")

@@ -143,7 +143,7 @@ async def test_a_revoked_token_ends(clock: Clock) -> None:
 
 async def test_known_and_unknown(clock: Clock) -> None:
     """Nobody is None; somebody without access is a principal that says why."""
-    host = Host(people={"out": STRANGER, "sso": HostIdentity(Permission.NONE, None, "Authorise it at https://sso/")})
+    host = Host(people={"out": STRANGER, "sso": HostIdentity(Permission.NONE, None, "authorise it at https://sso/")})
     auth = authenticator(host, clock)
     assert await auth.authenticate(Credential("", "nobody")) is None
     out, sso = [await auth.authenticate(Credential("", token)) for token in ("out", "sso")]
@@ -151,7 +151,7 @@ async def test_known_and_unknown(clock: Clock) -> None:
     assert sso is not None
     assert out.access is sso.access is Access.NONE
     assert "'stan' has no access" in str(out.reason)
-    assert sso.reason == "Authorise it at https://sso/"
+    assert sso.reason == "Authorise it at https://sso/."
 
 
 async def test_a_host_that_is_down_lets_nobody_new_in(clock: Clock) -> None:
@@ -324,6 +324,6 @@ async def test_an_owner_of_the_repository_does_not_configure_the_server(clock: C
 
 
 async def test_unknown_is_none(clock: Clock) -> None:
-    """A host that knows nothing of a token, not even a name, makes it a wrong one."""
+    """A token that the host does not know is a wrong one, whatever the host says of it."""
     host = Host(people={"gone": UNKNOWN})
     assert await access(authenticator(host, clock), "gone") is None

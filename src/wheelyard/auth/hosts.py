@@ -189,7 +189,7 @@ class HostAuthenticator:
 
     def _principal(self, decision: _Decision) -> Principal | None:
         identity, access = decision.identity, _access(decision.identity)
-        if access is Access.NONE and identity.login is None and identity.reason is None:
+        if not identity.known:
             return None
         return Principal(
             shown(identity.login) if identity.login else f"{self._index}:{access.name.lower()}",
@@ -220,7 +220,7 @@ def _access(identity: HostIdentity) -> Access:
 def _reason(identity: HostIdentity) -> str:
     """Say why somebody known may not do more."""
     if identity.reason:
-        return identity.reason
+        return f"{identity.reason[0].upper()}{identity.reason[1:].removesuffix('.')}."
     who = f"'{shown(identity.login)}'" if identity.login else "This token"
     if identity.permission is Permission.NONE:
         return f"{who} has no access to the repository behind this index; ask its owner for it."

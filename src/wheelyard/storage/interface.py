@@ -146,11 +146,13 @@ class HostIdentity:
         permission: What its holder may do.
         login: Who that is, when the host tells; for the record of a publish.
         reason: Why the permission is not what its holder may expect, when the host tells; in words for the caller.
+        known: False when the host does not know the credential at all: it is wrong, has expired or was revoked.
     """
 
     permission: Permission
     login: str | None = None
     reason: str | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
