@@ -9,12 +9,10 @@ from typing import Any, Final, cast
 
 from wheelyard.errors import WheelyardError, shown
 from wheelyard.index.policy.rules import Policy
-from wheelyard.index.policy.rules import Policy
 from wheelyard.server.targets import RESERVED
 from wheelyard.settings.documents import SECRET_FORMS, Document, read_secret, read_secret_forms
 from wheelyard.settings.git_sources import GIT_TYPE, GitKeys, git_keys, read_git_options
 from wheelyard.settings.mistakes import Mistakes, Place, did_you_mean
-from wheelyard.settings.policy import read_policy
 from wheelyard.settings.policy import read_policy
 from wheelyard.settings.tables import Key, keys_of, read_table, wrong_type
 from wheelyard.settings.values import (
@@ -302,12 +300,6 @@ def _default_max_file_bytes(backend_type: str) -> int:
     if backend_type == "github":
         return GITHUB_MAX_FILE_BYTES
     return FILE_SYSTEM_MAX_FILE_BYTES if backend_type in ("file_system", "memory") else OTHER_MAX_FILE_BYTES
-
-
-def _read_policy(values: Mapping[str, object], place: Place) -> Policy | None:
-    if "policy" not in values:
-        return None
-    return read_policy(values["policy"], Place(place.mistakes, place.source, f"{place.table}.policy"))
 
 
 def _read_policy(values: Mapping[str, object], place: Place) -> Policy | None:
