@@ -13,6 +13,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DOCS_VENV := .venv-docs
 FUZZ_VENV := .cache/fuzz/venv
+NODE_VENV := .cache/node/venv
 ROOT ?= .wheelyard
 WORKERS ?= 2
 PYTEST_ARGS ?=
@@ -57,6 +58,12 @@ $(FUZZ_VENV)/lock.stamp: requirements/fuzz.txt pyproject.toml
 		--disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+$(NODE_VENV)/lock.stamp: requirements/node.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer with the venv module is needed; none was found." >&2; exit 2; }
+	"$(PYTHON)" -m venv --clear $(NODE_VENV)
+	$(NODE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/node.txt
+	@touch $@
+
 .PHONY: venv
 venv: $(VENV)/project.stamp ## Make the development environment (.venv)
 
@@ -84,6 +91,13 @@ check: venv ## Lint, types, layers and the fast tests
 test: venv ## The whole suite, under both HTTP servers
 	$(BIN)/pytest -n $(WORKERS) --http-server uvicorn $(PYTEST_ARGS)
 	$(BIN)/pytest -n $(WORKERS) --http-server granian -m live $(PYTEST_ARGS)
+
+.PHONY: node
+node: $(NODE_VENV)/lock.stamp ## Get npm for `make github-openapi`, where the machine has none
+
+.PHONY: github-openapi
+github-openapi: venv ## Fetch GitHub's own description, which the tests hold our double of GitHub to
+	PATH="$$PATH:$(CURDIR)/$(NODE_VENV)/bin" $(BIN)/python tools/github_openapi.py
 
 .PHONY: fuzz
 fuzz: $(FUZZ_VENV)/lock.stamp ## Fuzz, SECONDS=60 for each target; FUZZ=name for one of them
@@ -115,6 +129,7 @@ lock: venv ## Write all locks anew with the newest versions
 	$(COMPILE) --upgrade --all-extras --group dev pyproject.toml -o requirements/dev.txt
 	$(COMPILE) --upgrade --group docs -o requirements/docs.txt
 	$(COMPILE) --upgrade --group fuzz pyproject.toml -o requirements/fuzz.txt
+	$(COMPILE) --upgrade --group node -o requirements/node.txt
 	for client in $(CLIENTS); do \
 		$(COMPILE) --upgrade requirements/clients/$$client.in -o requirements/clients/$$client.txt || exit 1; done
 	for peer in $(PEERS); do \

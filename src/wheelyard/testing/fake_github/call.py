@@ -229,7 +229,7 @@ class Call:
         page, per_page = self.page()
         last = max(1, -(-len(things) // per_page))
         answer = json_answer(things[(page - 1) * per_page : page * per_page])
-        links = {}
+        links: dict[str, int] = {}
         if page > 1:
             links |= {"prev": min(page - 1, last), "first": 1}
         if page < last:

@@ -16,6 +16,8 @@ from wheelyard.testing.fake_github.wire import Refused
 if TYPE_CHECKING:
     from graphql import GraphQLResolveInfo
 
+    Info = GraphQLResolveInfo[Call]
+
 _NULL_OID = "0" * 40
 
 
@@ -59,7 +61,7 @@ def _changes(call: Call, wanted: Mapping[str, Any]) -> dict[str, bytes | None]:
     return changes
 
 
-def _create_commit(info: GraphQLResolveInfo, **arguments: Mapping[str, Any]) -> Node:
+def _create_commit(info: Info, **arguments: Mapping[str, Any]) -> Node:
     """Commit files to a branch, provided it still is where the caller thinks."""
     call: Call = info.context
     wanted = arguments["input"]
@@ -88,7 +90,7 @@ def _repository(call: Call, node: str) -> Repository:
     raise GraphError("NOT_FOUND", f"Could not resolve to a node with the global id of '{node}'")
 
 
-def _create_ref(info: GraphQLResolveInfo, **arguments: Mapping[str, Any]) -> Node:
+def _create_ref(info: Info, **arguments: Mapping[str, Any]) -> Node:
     """Make a branch or tag."""
     call: Call = info.context
     wanted = arguments["input"]
@@ -102,7 +104,7 @@ def _create_ref(info: GraphQLResolveInfo, **arguments: Mapping[str, Any]) -> Nod
     return {"ref": ref(call, repo, name), "clientMutationId": wanted.get("clientMutationId")}
 
 
-def _update_refs(info: GraphQLResolveInfo, **arguments: Mapping[str, Any]) -> Node:
+def _update_refs(info: Info, **arguments: Mapping[str, Any]) -> Node:
     """Move, make and remove references, all or none of them; `beforeOid` is what each must be now."""
     call: Call = info.context
     wanted = arguments["input"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from wheelyard.testing.fake_github import shapes
@@ -18,6 +19,8 @@ from wheelyard.testing.fake_github.wire import Refused
 
 if TYPE_CHECKING:
     from graphql import GraphQLResolveInfo
+
+    Info = GraphQLResolveInfo[Call]
 
 Node = dict[str, Any]
 """One thing of the graph; the checker of GraphQL knows the types, this language's does not."""
@@ -60,7 +63,7 @@ def repository_named(call: Call, full_name: str, permission: str = "metadata", l
         raise GraphError("FORBIDDEN", refused.message) from None
 
 
-def _repository(info: GraphQLResolveInfo, *, owner: str, name: str, followRenames: bool = True) -> Node:  # noqa: ARG001, N803
+def _repository(info: Info, *, owner: str, name: str, followRenames: bool = True) -> Node:  # noqa: ARG001, N803
     call: Call = info.context
     repo = repository_named(call, f"{owner}/{name}")
     if repo.private and not call.token_reads(repo):
@@ -246,7 +249,7 @@ def _connection(field: str, things: list[Any], arguments: Mapping[str, Any], nod
             "MISSING_PAGINATION_BOUNDARIES",
             f"You must provide a `first` or `last` value to properly paginate the `{field}` connection.",
         )
-    count = first if first is not None else last
+    count: int = first if first is not None else arguments["last"]
     if count > _PAGE_MAX:
         raise GraphError(
             "EXCESSIVE_PAGINATION",
@@ -273,15 +276,13 @@ def _cursor(position: int) -> str:
     return base64.b64encode(f"cursor:v2:{position}".encode()).decode()
 
 
-def _viewer(info: GraphQLResolveInfo) -> Node:
+def _viewer(info: Info) -> Node:
     call: Call = info.context
     number = call.github.accounts[call.person.lower()].id if call.person else None
     return {"__typename": "User", "id": shapes.node_id("U", number), "login": call.actor, "databaseId": number}
 
 
-def _rate_limit(info: GraphQLResolveInfo, *, dryRun: bool = False) -> Node:  # noqa: ARG001, N803
-    from datetime import UTC, datetime  # noqa: PLC0415
-
+def _rate_limit(info: Info, *, dryRun: bool = False) -> Node:  # noqa: ARG001, N803
     call: Call = info.context
     window = call.github.limits.window(call.token, "graphql", call.github.clock())
     return {

@@ -7,6 +7,7 @@ import socket
 import socketserver
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -164,10 +165,8 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
 
 
 def _cut(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # its client was quicker
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass  # its client was quicker
 
 
 class _Connection(BaseHTTPRequestHandler):
@@ -179,10 +178,8 @@ class _Connection(BaseHTTPRequestHandler):
         """Say nothing: calls are recorded."""
 
     def handle(self) -> None:
-        try:
+        with suppress(ConnectionError, TimeoutError):  # the client went away, or we stopped
             super().handle()
-        except (ConnectionError, TimeoutError):
-            pass  # the client went away, or we stopped
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)
@@ -198,7 +195,7 @@ class _Connection(BaseHTTPRequestHandler):
         )
         self._send(self.server.handle_request_of(request))
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  the standard library's names
 
     def _chunked(self) -> bytes:
         if "chunked" not in self.headers.get("transfer-encoding", ""):

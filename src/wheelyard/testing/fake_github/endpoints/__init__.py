@@ -1,20 +1,8 @@
-"""What the double answers, one module for each kind of thing; importing this registers all routes."""
+"""What the double answers, one module for each kind of thing; `register` makes all of it known."""
 
-from wheelyard.testing.fake_github.endpoints import (
-    accounts,
-    apps,
-    asset_host,
-    assets,
-    automation,
-    branches,
-    contents,
-    git_data,
-    graphql,
-    releases,
-    repositories,
-)
+from importlib import import_module
 
-__all__ = [
+_MODULES = (
     "accounts",
     "apps",
     "asset_host",
@@ -26,4 +14,10 @@ __all__ = [
     "graphql",
     "releases",
     "repositories",
-]
+)
+
+
+def register() -> None:
+    """Load every module here: each registers its routes when it is loaded, once."""
+    for name in _MODULES:
+        import_module(f"{__name__}.{name}")
