@@ -43,7 +43,6 @@ _COMMON_KEYS: Mapping[str, Key] = {
     "sync_index_interval": Key(int, minimum=1),
     "upstreams": Key(tuple[str, ...]),
     "policy": Key(Any),
-    "policy": Key(Any),
 }
 
 LoadOptions = Callable[[str], type]
@@ -122,7 +121,6 @@ def read_index(
         max_file_bytes=_number(values, "max_file_bytes", _default_max_file_bytes(backend_type)),
         sync_index_interval=_number(values, "sync_index_interval", 60),
         upstreams=cast("tuple[str, ...] | None", values.get("upstreams")),
-        policy=_read_policy(values, place),
         policy=_read_policy(values, place),
         **secrets,
     )

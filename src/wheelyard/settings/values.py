@@ -83,7 +83,6 @@ class IndexSettings:
         sync_index_interval: Seconds between looks at a remote store for changes of others.
         upstreams: Names of the upstreams that stand behind it, in this order; None for all of them.
         policy: What of other indexes is offered; None lets everything through.
-        policy: What of other indexes is offered; None lets everything through.
     """
 
     name: str
@@ -96,7 +95,6 @@ class IndexSettings:
     max_file_bytes: int = FILE_SYSTEM_MAX_FILE_BYTES
     sync_index_interval: int = 60
     upstreams: tuple[str, ...] | None = None
-    policy: Policy | None = None
     policy: Policy | None = None
 
 
