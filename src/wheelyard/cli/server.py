@@ -83,6 +83,7 @@ def _server_options(function: Callable[..., Any]) -> Callable[..., Any]:
     default=False,
     help="Take the content itself in place of a path.",
 )
+@click.option("--offline/--no-offline", default=None, help="Ask no other index; serve what is kept of them.")
 @click.option("--debug/--no-debug", default=None, help="Show each request and answer, secrets masked.")
 @_server_options
 @click.pass_context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,10 @@ from wheelyard.auth.remembered import RememberedDecisions, RememberedFor
 from wheelyard.compose.git_sources import Refreshing, make_refreshing
 from wheelyard.compose.indexes import make_auth, make_hosted, make_index, make_store, now_utc
 from wheelyard.compose.policy import make_policed, squatted, watching
+from wheelyard.compose.upstreams import Upstreams, open_upstreams
 from wheelyard.errors import ConfigError
 from wheelyard.index.hosted import HostedIndex
-from wheelyard.index.upstream import UpstreamIndex
+from wheelyard.index.upstream_memory import UpstreamCounters
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server.app import App, Parts, State
 from wheelyard.server.asgi import ASGIApp
@@ -53,8 +54,9 @@ class Server:
         self.settings = settings
         self.state = State()
         self._resources = AsyncExitStack()
-        self._upstream: UpstreamIndex | None = None
+        self._upstreams: Upstreams | None = None
         self._metrics = Metrics()
+        self._metrics.upstreams = self._upstream_counters
         self._metrics.squatted = lambda: squatted(self.state.catalog)
         self._sessions: Sessions | None = None
         expires = RememberedFor(settings.server.auth_read_expires, settings.server.auth_write_expires)
@@ -125,10 +127,6 @@ class Server:
             database = Database(self.settings.root / "state" / "wheelyard.sqlite3")
             self._resources.push_async_callback(database.close)
             self._sessions = Sessions(database, now_utc, self._fingerprint)
-            if self.settings.server.extra_index_url:
-                self._upstream = UpstreamIndex(self.settings.server.extra_index_url)
-                await self._upstream.start()
-                self._resources.push_async_callback(self._upstream.stop)
             self.state.catalog = await self._catalog(self.settings)
             await self._resources.enter_async_context(watching(lambda: self.state.catalog))
             yield
@@ -138,6 +136,7 @@ class Server:
         """Open every index of the settings, or none."""
         async with AsyncExitStack() as opened:
             served: list[Served] = []
+            upstreams = await open_upstreams(settings, opened)
             looking: list[Refreshing] = []
             for index in settings.indexes:
                 store = await to_thread.run_sync(make_store, settings, index)  # reads which backends are installed
@@ -149,8 +148,9 @@ class Server:
                 if refreshing is not None:
                     opened.push_async_callback(refreshing.stop)
                     looking.append(refreshing)
-                origin = "" if self._upstream is None else self._upstream.url
-                policed = make_policed(settings, index, hosted, self._upstream, origin=origin)
+                elsewhere = upstreams.behind(index)
+                origin = "" if elsewhere is None else elsewhere.url
+                policed = make_policed(settings, index, hosted, elsewhere, origin=origin)
                 served.append(
                     Served(
                         name=index.name,
@@ -170,6 +170,7 @@ class Server:
             for each in looking:
                 await each.start()
             self._refreshing = looking
+            self._upstreams = upstreams
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.
             self._resources.push_async_callback(opened.pop_all().aclose)
         return Catalog(tuple(served))
@@ -191,6 +192,9 @@ class Server:
         self.state.catalog = catalog
         self._remembered.clear()
         _log.info("initialized", indexes=[index.name for index in settings.indexes])
+
+    def _upstream_counters(self) -> Mapping[str, UpstreamCounters]:
+        return {} if self._upstreams is None else self._upstreams.counters()
 
     async def _is_unconfigured(self) -> bool:
         """Tell whether nobody configured this server yet: it made its index itself, and that one is empty."""

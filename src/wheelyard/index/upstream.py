@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
 
-from wheelyard.errors import DistFileNotFound, InvalidDocument, MetadataNotFound
+from wheelyard.errors import DistFileNotFound, InvalidDocument, MetadataNotFound, UpstreamInvalid, UpstreamUnavailable
 from wheelyard.index.interface import Body, FileBody, IndexReader, StreamBody
 from wheelyard.index.upstream_address import (
     UpstreamAddress,
@@ -348,7 +348,11 @@ class UpstreamIndex(IndexReader):
             raise self._http.invalid(f"file '{listed.filename}' has not the {size} bytes that its page tells")
         return start
 
-    def mismatch(self, listed: DistFile) -> Exception:
+    def broken_off(self, listed: DistFile, received: int, size: int) -> UpstreamUnavailable:
+        """Make the error for a file that did not come to its end."""
+        return self._http.unavailable(f"file '{listed.filename}' ended after {received} of {size} bytes")
+
+    def mismatch(self, listed: DistFile) -> UpstreamInvalid:
         """Make the error for a file whose bytes are not those that its page tells."""
         return self._http.invalid(f"file '{listed.filename}' has not the SHA-256 digest that its page tells")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from wheelyard.errors import WheelyardError
+from wheelyard.index.upstream_memory import UpstreamCounters
 from wheelyard.server.answers import Answer, plain
 from wheelyard.server.hot import HotPath
 from wheelyard.server.problems import RETRY_AFTER_S
@@ -16,6 +17,19 @@ if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
 _NO_STORE = (b"cache-control", b"no-store")
+_UPSTREAM_COUNTERS = {
+    "questions": "Pages asked for",
+    "unchanged": "Pages that had not changed",
+    "stale": "Old pages given since the upstream could not be asked",
+    "failures": "Questions that failed",
+    "hits": "Files given from the cache",
+    "downloads": "Files fetched",
+    "joined": "Readers who took part in a download under way",
+    "downloaded_bytes": "Bytes of files fetched",
+    "resumed": "Downloads that broke off and went on",
+    "mismatches": "Files whose bytes were not those that the page tells",
+    "evicted": "Files removed to keep the cache within its bound",
+}
 
 
 class Metrics:
@@ -27,6 +41,7 @@ class Metrics:
         uploads: Finished uploads, by index and outcome (`created`, `unchanged`).
         running: Requests being answered.
         hot: The hot path, which counts its own answers; None when there is none.
+        upstreams: Returns what each upstream did so far.
         squatted: Returns how many names of each index are on another index too.
     """
 
@@ -35,6 +50,7 @@ class Metrics:
         self.uploads: TallyOf[tuple[str, str]] = TallyOf()
         self.running = 0
         self.hot: HotPath | None = None
+        self.upstreams: Callable[[], Mapping[str, UpstreamCounters]] = dict
         self.squatted: Callable[[], Mapping[str, int]] = dict
 
     def answer(self) -> Answer:
@@ -71,6 +87,11 @@ class Metrics:
         hot = 0 if self.hot is None else self.hot.answers
         yield CounterMetricFamily("wheelyard_http_hot_answers", "Answers sent from ready bytes", value=hot)
         yield GaugeMetricFamily("wheelyard_http_requests_running", "Requests being answered", value=self.running)
+        for name, text in _UPSTREAM_COUNTERS.items():
+            counter = CounterMetricFamily(f"wheelyard_upstream_{name}", text, labels=["upstream"])
+            for upstream, counted in sorted(self.upstreams().items()):
+                counter.add_metric([upstream], getattr(counted, name))
+            yield counter
         squatted = GaugeMetricFamily(
             "wheelyard_squatted_projects", "Projects of an index whose name is on another index too", labels=["index"]
         )

@@ -1,0 +1,142 @@
+"""Settings to upstreams (4): what stands behind our own indexes, each opened once and read by all that name it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+from anyio import to_thread
+
+from wheelyard.compose.indexes import now_utc
+from wheelyard.index.interface import IndexReader
+from wheelyard.index.mirrored import MirroredIndex, MirrorParts
+from wheelyard.index.upstream import UpstreamIndex
+from wheelyard.index.upstream_address import UpstreamLimits
+from wheelyard.index.upstream_disk import DocumentFolder
+from wheelyard.index.upstream_memory import UpstreamCounters
+from wheelyard.index.upstreams import UpstreamChain
+from wheelyard.settings import IndexSettings, Settings
+from wheelyard.settings.upstream_values import UpstreamSettings
+from wheelyard.storage.interface import BackendContext
+from wheelyard.storage.plugins import load_backend
+from wheelyard.storage.store import Store
+
+_FOLDER: Final = Path("cache") / "upstream"
+_LOCAL = "file_system"
+
+
+class Upstreams:
+    """
+    The upstreams of a server, opened.
+
+    Args:
+        opened: By name, in the order they are asked.
+    """
+
+    def __init__(self, opened: Mapping[str, UpstreamIndex | MirroredIndex]) -> None:
+        self._opened = opened
+
+    def behind(self, index: IndexSettings) -> UpstreamChain | None:
+        """Return the upstreams behind one index as one; None when there are none."""
+        names = tuple(self._opened) if index.upstreams is None else index.upstreams
+        if not names:
+            return None
+        chosen = [self._opened[name] for name in names]
+        readers: list[IndexReader] = [*chosen]
+        return UpstreamChain(readers, url=", ".join(upstream.url for upstream in chosen))
+
+    def counters(self) -> Mapping[str, UpstreamCounters]:
+        """Return what each upstream did so far, by name."""
+        return {name: upstream.counters for name, upstream in self._opened.items()}
+
+
+async def open_upstreams(settings: Settings, opened: AsyncExitStack, *, patiently: bool = False) -> Upstreams:
+    """
+    Open every upstream of the settings.
+
+    Args:
+        settings: What the server was told.
+        opened: Closes them, and their stores.
+        patiently: Whether closing waits for downloads under way.
+    Raises:
+        ConfigError: A store's backend is not installed.
+        StorageError: A store cannot be opened.
+    """
+    found: dict[str, UpstreamIndex | MirroredIndex] = {}
+    for told in settings.upstreams:
+        if told.mirror == "redirect":
+            upstream = _upstream(settings, told)
+            await upstream.start()
+            opened.push_async_callback(upstream.stop)
+            found[told.name] = upstream
+        else:
+            mirrored = await _open_mirrored(settings, told, opened)
+            opened.push_async_callback(lambda mirrored=mirrored: mirrored.stop(patiently=patiently))
+            found[told.name] = mirrored
+    return Upstreams(found)
+
+
+async def _open_mirrored(settings: Settings, told: UpstreamSettings, opened: AsyncExitStack) -> MirroredIndex:
+    store = await to_thread.run_sync(_store, settings, told)  # reads which backends are installed
+    await store.start()
+    opened.push_async_callback(store.stop)
+    upstream = _upstream(settings, told)
+    mirrored = MirroredIndex(
+        upstream,
+        MirrorParts(
+            store=store,
+            documents=_documents(settings, told),
+            folder=_folder(settings, told),
+            limit_bytes=told.cache_bytes,
+            offline=settings.server.offline,
+        ),
+    )
+    await mirrored.start()
+    return mirrored
+
+
+def _upstream(settings: Settings, told: UpstreamSettings) -> UpstreamIndex:
+    credentials = None if told.username is None or told.password is None else (told.username, told.password)
+    limits = UpstreamLimits(
+        answer_s=told.timeout,
+        connect_s=told.connect_timeout,
+        silence_s=min(UpstreamLimits().silence_s, told.timeout),
+        fresh_s=told.page_max_age,
+        least_fresh_s=told.page_min_age,
+        stale_s=told.stale_max_age,
+        absent_s=told.absent_max_age,
+    )
+    return UpstreamIndex(
+        told.url,
+        credentials=credentials,
+        limits=limits,
+        clock=now_utc,
+        own_urls=told.mirror == "cache",
+        documents=_documents(settings, told),
+        offline=settings.server.offline,
+        private_allowed=told.private_addresses,
+    )
+
+
+def _store(settings: Settings, told: UpstreamSettings) -> Store:
+    """Make the store of an upstream's files: as told, or a folder of this server that may be lost."""
+    name = f"upstream {told.name}"
+    if told.store is None:
+        plugin = load_backend(_LOCAL)
+        options: object = plugin.options(fsync=False)
+        context = BackendContext(name=name, folder=_folder(settings, told))
+    else:
+        plugin = load_backend(told.store.type)
+        options = told.store.options
+        context = BackendContext(name=name, folder=_folder(settings, told), admin_secret=told.store.admin_secret)
+    return Store(plugin.open(options, context), name=name)
+
+
+def _documents(settings: Settings, told: UpstreamSettings) -> DocumentFolder:
+    return DocumentFolder(_folder(settings, told) / "pages")
+
+
+def _folder(settings: Settings, told: UpstreamSettings) -> Path:
+    return settings.root / _FOLDER / told.name

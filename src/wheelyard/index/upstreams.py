@@ -1,0 +1,87 @@
+"""
+Several upstreams as one: the first that has the name answers alone, as in `layered`, of which this is the half that is
+only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from wheelyard.errors import ProjectNotFound
+from wheelyard.index.interface import FileBody, IndexReader
+from wheelyard.model import Filename, NormalizedName, ProjectList, ProjectPage, Revision
+from wheelyard.protocol.untrusted import list_of_names
+from wheelyard.storage.interface import ABSENT, Absent
+
+T = TypeVar("T")
+
+
+class UpstreamChain(IndexReader):
+    """
+    Upstreams in the order they are asked.
+
+    An upstream that fails is an error of the whole: one that comes after it might have the name for the wrong reason.
+
+    Args:
+        upstreams: At least one.
+        url: What they are called, for people.
+    """
+
+    def __init__(self, upstreams: Sequence[IndexReader], *, url: str) -> None:
+        self.url = url
+        self._upstreams = tuple(upstreams)
+
+    async def list(self) -> ProjectList:
+        """List the projects of all."""
+        names: list[str] = []
+        for upstream in self._upstreams:
+            names += (await upstream.list()).names
+        return list_of_names(names)
+
+    async def page(self, project: NormalizedName) -> ProjectPage:
+        """Read the page of the first that has the project."""
+        return await self._ask(project, lambda upstream: upstream.page(project))
+
+    async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
+        """Open a file of the first that has the project."""
+        return await self._ask(project, lambda upstream: upstream.file(project, filename))
+
+    async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
+        """Read metadata from the first that has the project."""
+        return await self._ask(project, lambda upstream: upstream.metadata(project, filename))
+
+    async def description(self, project: NormalizedName, filename: Filename) -> bytes | None:
+        """Read a description from the first that has the project."""
+        return await self._ask(project, lambda upstream: upstream.description(project, filename))
+
+    def peek(self, project: NormalizedName) -> Revision | Absent | None:
+        """Tell the revision of the first that has the project; ABSENT when none has it, None when one cannot tell."""
+        for upstream in self._upstreams:
+            revision = upstream.peek(project)
+            if revision is not ABSENT:
+                return revision
+        return ABSENT
+
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project."""
+        peeks = tuple(upstream.peeker(project) for upstream in self._upstreams)
+        if len(peeks) == 1:
+            return peeks[0]
+
+        def peek() -> Revision | Absent | None:
+            for each in peeks:
+                revision = each()
+                if revision is not ABSENT:
+                    return revision
+            return ABSENT
+
+        return peek
+
+    async def _ask(self, project: NormalizedName, question: Callable[[IndexReader], Awaitable[T]]) -> T:
+        for upstream in self._upstreams:
+            try:
+                return await question(upstream)
+            except ProjectNotFound:
+                continue
+        raise ProjectNotFound(project)
