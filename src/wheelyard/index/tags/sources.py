@@ -46,6 +46,18 @@ PUBLIC_API: Final[Mapping[HostKind, str]] = MappingProxyType(
 """Where the API of a public host is; Gitea has none."""
 
 
+def check_subdirectory(path: str) -> None:
+    """
+    Check the path of a package inside of its repository.
+
+    Raises:
+        TagSourceError: It is absolute, climbs, or is no path.
+    """
+    segments = path.split("/")
+    if path and not all(_SEGMENT.match(each) and each not in (".", "..") for each in segments):
+        raise TagSourceError(f"'{shown(path)}' is not a folder of a repository: write 'folder/subfolder'")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Package:
     """
@@ -244,15 +256,3 @@ def without_credentials(url: str) -> str:
     """Return a URL without the user name that hosts put into clone URLs."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
-
-
-def check_subdirectory(path: str) -> None:
-    """
-    Check the path of a package inside of its repository.
-
-    Raises:
-        TagSourceError: It is absolute, climbs, or is no path.
-    """
-    segments = path.split("/")
-    if path and not all(_SEGMENT.match(each) and each not in (".", "..") for each in segments):
-        raise TagSourceError(f"'{shown(path)}' is not a folder of a repository: write 'folder/subfolder'")
