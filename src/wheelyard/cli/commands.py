@@ -36,6 +36,8 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "unyank": CommandEntry("wheelyard.cli.unyank", "Offer a yanked release or files again."),
     "status": CommandEntry("wheelyard.cli.status", "Show or set the status of a project."),
     "delete": CommandEntry("wheelyard.cli.delete", "Remove files, a release or a project."),
+    "why": CommandEntry("wheelyard.cli.why", "Say why a name is answered as it is."),
+    "osv": CommandEntry("wheelyard.cli.osv", "Load vulnerability records for the policy, or show which are loaded."),
     "doctor": CommandEntry("wheelyard.cli.doctor", "Look for damage, and mend what needs no guessing."),
     "backup": CommandEntry("wheelyard.cli.backup", "Copy everything while the server runs."),
     "restore": CommandEntry("wheelyard.cli.restore", "Bring a backup back, whole or one project."),

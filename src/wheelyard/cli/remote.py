@@ -32,7 +32,7 @@ class RemoteIndex:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise click.BadParameter(f"'{shown(url)}' is no http or https URL", param_hint="--url")
-        self._start = f"{url.rstrip('/')}/api/v1/indexes/{quote(index, safe='')}/projects/"
+        self._start = f"{url.rstrip('/')}/api/v1/indexes/{quote(index, safe='')}/"
         self._credentials = (user, password)
 
     def ask(self, method: str, project: str, *path: str, body: object = None) -> dict[str, Any]:
@@ -43,9 +43,18 @@ class RemoteIndex:
             click.ClickException: The server said no; the text is its own.
             StorageUnavailable: It could not be asked.
         """
+        return self.ask_index(method, "projects", project, *path, body=body)
+
+    def ask_index(self, method: str, *path: str, body: object = None) -> dict[str, Any]:
+        """
+        Run one operation below the address of the index and return its answer.
+
+        Raises:
+            As `ask`.
+        """
         import httpx2  # noqa: PLC0415  only for --url
 
-        url = self._start + "/".join(quote(part, safe="") for part in (project, *path))
+        url = self._start + "/".join(quote(part, safe="") for part in path)
         try:
             with httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as client:
                 answer = client.request(method, url, json=body, auth=self._credentials)
@@ -54,7 +63,7 @@ class RemoteIndex:
         return _document(answer)
 
 
-def password_from(password: str | None, variable: str | None) -> str:
+def password_from(password: str | None, variable: str | None, *, wanted: str = "write secret") -> str:
     """
     Return the password a flag gives or names; asks a person who is there to answer.
 
@@ -67,7 +76,7 @@ def password_from(password: str | None, variable: str | None) -> str:
         if not os.environ.get(variable):
             raise click.UsageError(f"the environment variable '{variable}' is not set")
         return os.environ[variable]
-    entered: str = click.prompt("Password (write secret)", hide_input=True, err=True)
+    entered: str = click.prompt(f"Password ({wanted})", hide_input=True, err=True)
     return entered
 
 

@@ -19,6 +19,7 @@ from wheelyard.compose.indexes import now_utc as now_utc
 from wheelyard.compose.indexes import open_index as open_index
 from wheelyard.compose.indexes import publish_limits as publish_limits
 from wheelyard.compose.log import configure_log as configure_log
+from wheelyard.compose.policy import open_explainer as open_explainer
 from wheelyard.compose.running import bind as bind
 from wheelyard.compose.running import run_server as run_server
 from wheelyard.compose.running import url_of as url_of

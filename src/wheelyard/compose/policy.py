@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from wheelyard.compose.indexes import now_utc
+from wheelyard.compose.indexes import now_utc, open_index
+from wheelyard.compose.upstreams import open_upstreams
 from wheelyard.index.interface import IndexReader
 from wheelyard.index.policy.database import AdvisoryDatabase
 from wheelyard.index.policy.index import PolicyIndex
@@ -68,6 +69,24 @@ def make_policed(
         )
     explainer = Explainer(index.name, hosted, behind, origin=origin, clock=now_utc, squats=squats, database=database)
     return Policed(upstream if index.policy is None else behind, explainer)
+
+
+@asynccontextmanager
+async def open_explainer(settings: Settings, name: str) -> AsyncIterator[Explainer]:
+    """
+    Open what explains one index without a server, as the command line does.
+
+    Raises:
+        ConfigError: There is no such index.
+        StorageError: Its store, or that of an upstream, cannot be opened.
+    """
+    async with AsyncExitStack() as opened:
+        hosted = await opened.enter_async_context(open_index(settings, name))
+        index = settings.index(name)
+        assert index is not None  # or it could not have been opened
+        elsewhere = (await open_upstreams(settings, opened)).behind(index)
+        origin = "" if elsewhere is None else elsewhere.url
+        yield make_policed(settings, index, hosted, elsewhere, origin=origin).explainer
 
 
 def squatted(catalog: Catalog) -> Mapping[str, int]:
