@@ -73,7 +73,7 @@ async def open_upstreams(settings: Settings, opened: AsyncExitStack, *, patientl
             found[told.name] = upstream
         else:
             mirrored = await _open_mirrored(settings, told, opened)
-            opened.push_async_callback(lambda mirrored=mirrored: mirrored.stop(patiently=patiently))
+            opened.push_async_callback(mirrored.stop, patiently=patiently)
             found[told.name] = mirrored
     return Upstreams(found)
 

@@ -335,10 +335,10 @@ class Downloads:
         task.add_done_callback(self._ended)
         return download
 
-    async def finish(self, key: str) -> None:
-        """Wait until the download of a file is over and its bytes are kept, if it is under way."""
-        while self._running.get(key) is not None:
-            await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+    async def settle(self) -> None:
+        """Wait until no download is under way."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def stop(self, *, patiently: bool) -> None:
         """End all downloads: when they are done, or at once."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -42,6 +43,7 @@ from wheelyard.protocol.names import sort_versions
 from wheelyard.storage.interface import Absent, ByteRange, LocalPath, PutOutcome
 from wheelyard.storage.spool import Spool
 from wheelyard.storage.store import Store
+from wheelyard.storage.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -71,6 +73,7 @@ class MirrorParts:
         free_bytes: So much of the disk is left free.
         downloads: Files fetched at once.
         offline: Whether only what is kept is served.
+        seconds: Tells when files are used, in seconds since 1970.
     """
 
     store: Store
@@ -80,6 +83,7 @@ class MirrorParts:
     free_bytes: int = _FREE_BYTES
     downloads: int = 16
     offline: bool = False
+    seconds: Callable[[], float] = time.time
 
 
 class MirroredIndex(IndexReader):
@@ -97,7 +101,9 @@ class MirroredIndex(IndexReader):
         self._documents = parts.documents
         self._parts = parts
         self._downloads = Downloads(upstream, counters=upstream.counters, limit=parts.downloads)
-        self._books = MirrorBooks(parts.store, limit_bytes=parts.limit_bytes, path=parts.folder / "used.json")
+        self._books = MirrorBooks(
+            parts.store, limit_bytes=parts.limit_bytes, path=parts.folder / "used.json", clock=parts.seconds
+        )
         self._trusted: OrderedDict[Key, tuple[str, _Stamp | None]] = OrderedDict()
         self._checks = Flights[bool]()
         self._metadata = Flights[bytes]()
@@ -126,6 +132,10 @@ class MirroredIndex(IndexReader):
         await self._downloads.stop(patiently=patiently)
         await self._books.save()
         await self._upstream.stop()
+
+    async def settle(self) -> None:
+        """Wait until no download is under way, and what was downloaded is kept."""
+        await self._downloads.settle()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -270,7 +280,8 @@ class MirroredIndex(IndexReader):
         folder = self._store.traits.spool_folder
         if folder is None or not folder.is_dir():
             folder = self._parts.folder / "spool"
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with wrapped(self._store.name):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return DownloadSpool(folder, self._store.name)
 
     async def _has_room(self, size: int) -> bool:

@@ -1,6 +1,7 @@
 """
-Several upstreams as one: the first that has the name answers alone, as in `layered`, of which this is the half that is
-only read.
+Several upstreams as one: the first that has the name answers alone.
+
+As `layered`, of which this is the half that is only read.
 """
 
 from __future__ import annotations
