@@ -121,11 +121,19 @@ async def _copy_index(settings: Settings, index: IndexSettings, target: BackupTa
     from wheelyard.cli.progress import progress  # noqa: PLC0415  not for --help
     from wheelyard.compose import make_store  # noqa: PLC0415  as above
     from wheelyard.index.backup import IndexBackup  # noqa: PLC0415  as above
+    from wheelyard.index.doctor import storage_folder  # noqa: PLC0415  as above
 
-    # Not started: a backup changes nothing, not even a temporary folder of its own.
     store = make_store(settings, index)
-    with progress("copying") as shown_progress:
-        return await IndexBackup(store, target, place, shown_progress).run()
+    # A folder is not started: a backup changes nothing there, not even a temporary folder of its own.
+    is_elsewhere = storage_folder(store) is None
+    if is_elsewhere:
+        await store.start()
+    try:
+        with progress("copying") as shown_progress:
+            return await IndexBackup(store, target, place, shown_progress).run()
+    finally:
+        if is_elsewhere:
+            await store.stop()
 
 
 def check_outside(settings: Settings, indexes: Sequence[IndexSettings], place: Path) -> None:

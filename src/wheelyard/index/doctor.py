@@ -102,6 +102,8 @@ class Doctor:
         self._gathering = Gathering(store, fast=options.fast, limits=options.archive, advance=self._progress.advance)
         self._folder = storage_folder(store)
         self._quarantine = None if self._folder is None else Quarantine(self._folder, clock())
+        # A folder is looked at as it is, without what a start clears away; other storage is reached in no other way.
+        self._is_started = options.fix or self._folder is None
 
     async def run(self, report: Callable[[Finding], None]) -> None:
         """
@@ -113,7 +115,7 @@ class Doctor:
         try:
             for found in await self._store.examine(repair=self._options.fix):
                 report(found)
-            if self._options.fix:
+            if self._is_started:
                 await self._store.start()
         except StorageError as error:
             report(self._failed("storage-unavailable", "", error))
@@ -121,7 +123,7 @@ class Doctor:
         try:
             await self._look(report)
         finally:
-            if self._options.fix:
+            if self._is_started:
                 with CancelScope(shield=True):
                     await self._store.stop()
 
