@@ -47,7 +47,9 @@ async def test_the_sdist_is_shaped_like_one(world: World, make_repo: MakeRepo) -
     assert commit.encode() in gzip.decompress(content)[:1024]
 
 
-async def test_the_same_commit_gives_the_same_bytes(world: World, make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_the_same_commit_gives_the_same_bytes(
+    world: World, make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Two servers that make a release of the same tag make the same bytes."""
     repo = make_repo()
     repo.release("demo", "1.0")
@@ -74,7 +76,7 @@ async def test_the_record_tells_where_a_file_came_from(world: World, make_repo: 
 
 async def test_static_metadata_is_offered(world: World, make_repo: MakeRepo) -> None:
     """META-03: dependencies that a build cannot change stand in `.metadata`, extras with their markers."""
-    further = '[project.optional-dependencies]\nFast_Mode = ["c>=1; python_version < \'3.12\' or os_name == \'nt\'"]\n'
+    further = "[project.optional-dependencies]\nFast_Mode = [\"c>=1; python_version < '3.12' or os_name == 'nt'\"]\n"
     repo = make_repo()
     repo.write({"pyproject.toml": pyproject("demo", "1.0", requires=["b>=2"], further=further)}).commit("v1.0")
     await world.look(repo)
@@ -100,7 +102,13 @@ async def test_dynamic_metadata_is_not_offered(world: World, make_repo: MakeRepo
 async def test_what_is_not_for_export_is_left_out(world: World, make_repo: MakeRepo) -> None:
     """`export-ignore` and `export-subst` hold as in `git archive`."""
     repo = make_repo()
-    repo.write({".gitattributes": "secret.txt export-ignore\nwhat.txt export-subst\n", "secret.txt": "s", "what.txt": "$Format:%H$"})
+    repo.write(
+        {
+            ".gitattributes": "secret.txt export-ignore\nwhat.txt export-subst\n",
+            "secret.txt": "s",
+            "what.txt": "$Format:%H$",
+        }
+    )
     commit = repo.release("demo", "1.0")
     await world.look(repo)
     assert "demo-1.0/secret.txt" not in await world.members("demo", "demo-1.0.tar.gz")
@@ -131,7 +139,13 @@ async def test_a_version_taken_from_the_tag(world: World, make_repo: MakeRepo) -
 async def test_several_packages_in_one_repository(world: World, make_repo: MakeRepo) -> None:
     """Each package of a monorepo is released by tags that name it, from its own folder; links to the top become files."""
     repo = make_repo()
-    repo.write({"LICENSE": "free", "packages/a/pyproject.toml": pyproject("a", "1.0"), "packages/b/pyproject.toml": pyproject("b", "2.0")})
+    repo.write(
+        {
+            "LICENSE": "free",
+            "packages/a/pyproject.toml": pyproject("a", "1.0"),
+            "packages/b/pyproject.toml": pyproject("b", "2.0"),
+        }
+    )
     (repo.folder / "packages/a/LICENSE").symlink_to("../../LICENSE")
     repo.commit("a-1.0", "b/v2.0", "v3.0")
     packages = tuple(Package(name=NormalizedName(name), subdirectory=f"packages/{name}") for name in "ab")
@@ -165,7 +179,10 @@ async def test_no_change_costs_one_request(world: World, make_repo: MakeRepo, gi
     report = await world.look(source)
     assert report.added == []
     # Protocol 2 asks for abilities, then for tags; nothing else.
-    assert [request.partition("?")[0].rpartition("/")[2] for request in git_host.requests] == ["refs", "git-upload-pack"]
+    assert [request.partition("?")[0].rpartition("/")[2] for request in git_host.requests] == [
+        "refs",
+        "git-upload-pack",
+    ]
 
 
 async def test_a_new_tag_is_fetched_alone(world: World, make_repo: MakeRepo) -> None:
@@ -179,7 +196,9 @@ async def test_a_new_tag_is_fetched_alone(world: World, make_repo: MakeRepo) -> 
     assert (await world.files("demo")).items() >= before.items()
 
 
-async def test_a_server_that_lost_its_copies_goes_on(world: World, make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_a_server_that_lost_its_copies_goes_on(
+    world: World, make_repo: MakeRepo, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """What was published is known from the records: with an empty folder nothing is fetched or made again."""
     repo = make_repo()
     repo.release("demo", "1.0")

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -170,7 +171,7 @@ class GitHost:
         password: What it asks for with any user name; None for nothing.
         requests: Path and query of each request, in order.
         authorizations: The header of each request; None where it had none.
-        before_pack: Called once, before the next pack is sent.
+        before: Called before the n-th answer to a command of protocol 2: `{("ls-refs", 2): race}`.
     """
 
     url: str
@@ -178,7 +179,8 @@ class GitHost:
     password: str | None = None
     requests: list[str] = field(default_factory=list)
     authorizations: list[str | None] = field(default_factory=list)
-    before_pack: Callable[[], object] | None = None
+    before: dict[tuple[str, int], Callable[[], object]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
 
     def url_of(self, repo: Repo) -> str:
         """Return the URL of a repository of the host's folder."""
@@ -215,9 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        if b"command=fetch" in body and (hook := self.host.before_pack) is not None:
-            self.host.before_pack = None
-            hook()
+        for command in ("ls-refs", "fetch"):
+            if f"command={command}".encode() in body:
+                self.host.counts[command] += 1
+                self.host.before.get((command, self.host.counts[command]), lambda: None)()
         self._send(self._backend(body))
 
     def _backend(self, body: bytes) -> bytes:
@@ -240,7 +243,9 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
             "REMOTE_ADDR": "127.0.0.1",
         }
-        return subprocess.run([git_program(), "http-backend"], input=body, env=env, capture_output=True, check=False).stdout
+        return subprocess.run(
+            [git_program(), "http-backend"], input=body, env=env, capture_output=True, check=False
+        ).stdout
 
     def _send(self, answer: bytes) -> None:
         head, _, body = answer.partition(b"\r\n\r\n")

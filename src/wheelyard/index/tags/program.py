@@ -59,10 +59,6 @@ _CONFIG: Mapping[str, str] = {
     "protocol.version": "2",
     "safe.directory": "*",
     "tar.umask": "0022",
-    # `export-subst` can ask for the check of a signature, which would run a program on a stranger's bytes.
-    "gpg.program": "false",
-    "gpg.ssh.program": "false",
-    "gpg.x509.program": "false",
 }
 _PASSED_ON = ("PATH", "TMPDIR", "SYSTEMROOT", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -187,6 +183,10 @@ class Git:
         env = {name: self._environ[name] for name in (*_PASSED_ON, *_PROXIES) if name in self._environ}
         if "SSL_CERT_FILE" in env:
             env.setdefault("GIT_SSL_CAINFO", env["SSL_CERT_FILE"])
+        if url is None:
+            # `export-subst` can ask for the check of a signature, and `git archive` reads no setting that names another
+            # program for it: without a network git needs nothing but itself.
+            env["PATH"] = os.devnull
         env |= {
             "LC_ALL": "C.UTF-8",
             "HOME": str(self.folder),

@@ -7,6 +7,8 @@ import configparser
 from collections.abc import Mapping
 from typing import NoReturn
 
+from packaging.requirements import InvalidRequirement, Requirement
+
 from wheelyard.errors import TagSourceError, shown
 from wheelyard.index.tags.literals import is_bare_setup, parse_module, setup_arguments, text_of
 from wheelyard.index.tags.projects import RESOLVED, ReadFile, StaticProject, version_by_attribute, version_by_file
@@ -44,8 +46,8 @@ def read_setuptools(read: ReadFile, *, from_tag: bool) -> StaticProject:
         _refuse_missing(config or script, "version")
     options = config.get("options", {})
     extras = config.get("options.extras_require", {})
-    values = (options.get("install_requires", ""), options.get("python_requires", ""), *extras.values())
-    is_certain = (script is None or (module is not None and is_bare_setup(module))) and _is_plain(values, extras)
+    values = (options.get("install_requires", ""), *extras.values())
+    is_certain = (script is None or (module is not None and is_bare_setup(module))) and _is_plain(values)
     return StaticProject(
         name=name,
         version=version,
@@ -74,11 +76,22 @@ def _names_tag_reader(config: Mapping[str, Mapping[str, str]], arguments: Mappin
     return has_pbr or (scm is not None and not (isinstance(scm, ast.Constant) and not scm.value))
 
 
-def _is_plain(values: tuple[str, ...], extras: Mapping[str, str]) -> bool:
+def _is_plain(values: tuple[str, ...]) -> bool:
     """Tell whether requirements stand one on a line, and not in other files or behind conditions of their own syntax."""
-    return not any(
-        value.strip().startswith(("file:", "attr:")) or _has_semicolons(value) for value in values
-    ) and not any(":" in extra for extra in extras)
+    return all(
+        not value.strip().startswith(("file:", "attr:"))
+        and not _has_semicolons(value)
+        and all(map(_is_requirement, _lines(value)))
+        for value in values
+    )
+
+
+def _is_requirement(line: str) -> bool:
+    try:
+        Requirement(line)
+    except (InvalidRequirement, RecursionError):
+        return False
+    return True
 
 
 def _has_semicolons(value: str) -> bool:
