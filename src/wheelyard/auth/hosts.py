@@ -217,10 +217,12 @@ def _access(identity: HostIdentity) -> Access:
     }[identity.permission]
 
 
-def _reason(identity: HostIdentity) -> str:
-    """Say why somebody known may not do more."""
+def _reason(identity: HostIdentity) -> str | None:
+    """Say why somebody known may not do more; None when there is nothing to ask for."""
     if identity.reason:
         return f"{identity.reason[0].upper()}{identity.reason[1:].removesuffix('.')}."
+    if identity.permission >= Permission.WRITE:
+        return None
     who = f"'{shown(identity.login)}'" if identity.login else "This token"
     if identity.permission is Permission.NONE:
         return f"{who} has no access to the repository behind this index; ask its owner for it."
