@@ -37,7 +37,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def authenticator(host: Host, clock: Callable[[], float], stand_in: StandIn | None = None) -> HostAuthenticator:
+def authenticator(
+    host: Host, clock: Callable[[], float], stand_in: StandIn | None = None, answer_s: float = 60.0
+) -> HostAuthenticator:
     """Return an authenticator of index `team` with the secrets `sec-read` and `sec-write`, and the server's `own`."""
     return HostAuthenticator(
         "team",
@@ -47,6 +49,7 @@ def authenticator(host: Host, clock: Callable[[], float], stand_in: StandIn | No
         remembered_for=RememberedFor(READ_S, WRITE_S),
         clock=clock,
         stand_in=stand_in,
+        answer_s=answer_s,
     )
 
 
@@ -260,6 +263,17 @@ async def test_strangers_do_not_flood_the_host(clock: Clock) -> None:
         assert len(host.asked) == 16
         host.release()
     assert len(host.asked) == 50
+
+
+async def test_a_host_that_does_not_answer_is_not_waited_for(clock: Clock) -> None:
+    """A question that takes too long counts as one that could not be asked, for all who wait; the next one asks anew."""
+    host = Host()
+    auth = authenticator(host, clock, answer_s=0.01)
+    host.hold()
+    with pytest.raises(StorageUnavailable, match="did not say in time"):
+        await access(auth, "read")
+    host.release()
+    assert await access(auth, "read") is Access.READ
 
 
 async def test_no_token_is_kept(clock: Clock) -> None:

@@ -19,7 +19,7 @@ from wheelyard.auth.access import Access, Principal
 from wheelyard.auth.authenticators import IndexSecrets, equal_secrets
 from wheelyard.auth.credentials import Credential
 from wheelyard.auth.remembered import ENTRIES_LIMIT, RememberedFor
-from wheelyard.errors import WheelyardError, shown
+from wheelyard.errors import StorageUnavailable, WheelyardError, shown
 from wheelyard.storage.interface import HostIdentity, Permission
 
 Identify = Callable[[str], Awaitable[HostIdentity]]
@@ -29,6 +29,7 @@ REFUSED_FOR_S = 30.0
 """How long "you may not" holds: whoever was just given access waits no longer, a client that loops asks no oftener."""
 
 _ASKED_AT_ONCE = 16  # strangers may send any number of tokens at once; the host sees so many
+_ANSWER_S = 20.0  # a host may be waited for longer where files are concerned; who knocks is told to come again
 _TOKEN_LIMIT = 8 * 1024  # characters; tokens of today stay under 1,500, and a header under 16 KiB
 
 
@@ -75,6 +76,7 @@ class HostAuthenticator:
         clock: Seconds, monotonic; the same clock that `RememberedDecisions` reads.
         storage: What tells this storage from another one; logins end when it changes.
         stand_in: A secret that reads by itself, and for everything else stands for a token; None for none.
+        answer_s: Seconds after which the host counts as one that cannot be asked.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class HostAuthenticator:
         clock: Callable[[], float],
         storage: str = "",
         stand_in: StandIn | None = None,
+        answer_s: float = _ANSWER_S,
     ) -> None:
         self._index = index
         self._identify = identify
@@ -97,6 +100,7 @@ class HostAuthenticator:
         self._clock = clock
         self._storage = storage
         self._stand_in = stand_in
+        self._answer_s = answer_s
         self._marks = hashlib.blake2b(key=chance.token_bytes(32), digest_size=32)
         self._decisions: OrderedDict[bytes, _Decision] = OrderedDict()
         self._questions: dict[bytes, _Question] = {}
@@ -168,9 +172,12 @@ class HostAuthenticator:
     async def _ask(self, mark: bytes, token: str) -> _Decision:
         question = self._questions[mark] = _Question()
         try:
-            async with self._limiter:
-                asked = self._clock()
-                question.decision = _Decision(await self._identify(token), asked)
+            with anyio.move_on_after(self._answer_s):
+                async with self._limiter:
+                    asked = self._clock()
+                    question.decision = _Decision(await self._identify(token), asked)
+            if question.decision is None:
+                raise StorageUnavailable("the host did not say in time who this token belongs to", hint="Try again.")
         except WheelyardError as error:
             question.error = error
             raise
