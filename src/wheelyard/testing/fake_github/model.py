@@ -202,7 +202,7 @@ class Repository:
         author: str = "somebody",
         when: datetime = EPOCH,
     ) -> str:
-        """Commit files, or by None their removal, to a branch, which is made when there is none; gives the commit."""
+        """Commit files, or by None their removal, to a branch, which begins with nothing when there is none; gives the commit."""
         name = f"refs/heads/{branch or self.default_branch}"
         parent = self.refs.get(name)
         blobs = {

@@ -201,7 +201,6 @@ def _release(call: Call, repo: Repository, item: Release) -> Node:
         "databaseId": item.id,
         "isDraft": item.draft,
         "isPrerelease": item.prerelease,
-        "immutable": item.immutable,
         "name": item.name,
         "tagName": item.tag,
         "description": item.body,

@@ -89,7 +89,9 @@ class Refused(Exception):
         value: dict[str, object] = {"message": self.message}
         if self.errors is not None:
             value["errors"] = self.errors
-        value |= {"documentation_url": self.documentation, "status": str(self.status)}
+        value["documentation_url"] = self.documentation
+        if self.status != HTTPStatus.UNPROCESSABLE_ENTITY:  # the description has it in all others
+            value["status"] = str(self.status)
         return json_answer(value, status=self.status, headers=self.headers)
 
 
