@@ -31,6 +31,7 @@ class CommandEntry:
 
 COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "server": CommandEntry("wheelyard.cli.server", "Serve indexes over HTTP."),
+    "warm": CommandEntry("wheelyard.cli.warm", "Fetch what a lock file names into the cache of upstreams."),
     "update_index": CommandEntry("wheelyard.cli.update_index", "Take over a private-pypi folder and check an index."),
     "yank": CommandEntry("wheelyard.cli.yank", "Hide a release or files from resolvers."),
     "unyank": CommandEntry("wheelyard.cli.unyank", "Offer a yanked release or files again."),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from anyio import to_thread
 
-from wheelyard.compose.indexes import now_utc
+from wheelyard.compose.indexes import now_utc, open_index
+from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import IndexReader
 from wheelyard.index.mirrored import MirroredIndex, MirrorParts
 from wheelyard.index.upstream import UpstreamIndex
@@ -46,6 +48,12 @@ class Upstreams:
         chosen = [self._opened[name] for name in names]
         readers: list[IndexReader] = [*chosen]
         return UpstreamChain(readers, url=", ".join(upstream.url for upstream in chosen))
+
+    async def settle(self) -> None:
+        """Wait until no download is under way."""
+        for upstream in self._opened.values():
+            if isinstance(upstream, MirroredIndex):
+                await upstream.settle()
 
     def counters(self) -> Mapping[str, UpstreamCounters]:
         """Return what each upstream did so far, by name."""
@@ -140,3 +148,40 @@ def _documents(settings: Settings, told: UpstreamSettings) -> DocumentFolder:
 
 def _folder(settings: Settings, told: UpstreamSettings) -> Path:
     return settings.root / _FOLDER / told.name
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """
+    One index without a server: what is its own, and what stands behind it.
+
+    Attributes:
+        hosted: Its own projects.
+        elsewhere: Its upstreams behind its policy; None when there are none.
+        upstreams: The upstreams themselves.
+    """
+
+    hosted: HostedIndex
+    elsewhere: IndexReader | None
+    upstreams: Upstreams
+
+
+@asynccontextmanager
+async def open_behind(settings: Settings, name: str) -> AsyncIterator[Behind]:
+    """
+    Open one index and its upstreams without a server, as the command line does; downloads finish at the end.
+
+    Raises:
+        ConfigError: There is no such index.
+        StorageError: A store cannot be opened.
+    """
+    from wheelyard.compose.policy import make_policed  # noqa: PLC0415  advisories and explanations: not for a server's start
+
+    async with AsyncExitStack() as opened:
+        hosted = await opened.enter_async_context(open_index(settings, name))
+        index = settings.index(name)
+        assert index is not None  # `open_index` has found it
+        upstreams = await open_upstreams(settings, opened, patiently=True)
+        chain = upstreams.behind(index)
+        policed = make_policed(settings, index, hosted, chain, origin="" if chain is None else chain.url)
+        yield Behind(hosted, policed.elsewhere, upstreams)

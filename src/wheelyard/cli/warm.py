@@ -1,0 +1,227 @@
+"""`wheelyard warm`: fetch what a lock file names, so that it is here when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from wheelyard.cli.flags import examples, flag_command
+from wheelyard.errors import ConfigError, IndexNotFound, WheelyardError
+
+if TYPE_CHECKING:
+    from wheelyard.compose.upstreams import Behind
+    from wheelyard.index.doctor import Progress
+    from wheelyard.index.interface import FileBody, IndexReader
+    from wheelyard.model import DistFile, NormalizedName
+    from wheelyard.protocol.pinned import Pin, Pins
+    from wheelyard.settings import Settings
+
+T = TypeVar("T")
+
+_EPILOG = examples(
+    "wheelyard warm uv.lock --root /srv/packages",
+    "wheelyard warm requirements.txt dev-requirements.txt --root /srv/packages --index main",
+    "wheelyard warm poetry.lock --files '*-none-any.whl' --files '*-manylinux*_x86_64.whl'",
+)
+
+
+@flag_command(epilog=_EPILOG)
+@click.argument("paths", metavar="FILE…", nargs=-1, required=True)
+@click.option("--root", metavar="ROOT", help="Folder of the server [the data folder of the platform].")
+@click.option("--index", "index_name", metavar="NAME", help="The index whose upstreams are read [the first one].")
+@click.option("--config", metavar="FILE", help="Its configuration [ROOT/config.toml].")
+@click.option("--admin-secret", metavar="FILE", hidden=True)
+@click.option(
+    "--files", "patterns", metavar="PATTERN", multiple=True, help="Only files whose name matches; repeatable."
+)
+@click.option("--jobs", metavar="N", type=click.IntRange(1, 64), default=8, help="Files fetched at once [8].")
+def command(
+    *,
+    paths: tuple[str, ...],
+    root: str | None,
+    index_name: str | None,
+    config: str | None,
+    admin_secret: str | None,
+    patterns: tuple[str, ...],
+    jobs: int,
+) -> int:
+    """
+    Fetch what requirements.txt, uv.lock, pylock.toml or poetry.lock name into the cache of a server.
+
+    The server may run meanwhile, or not. Of each project the page, the files that the lock names and their metadata are
+    fetched; a requirement without hashes means every file of its release, one without a version the newest release.
+    Projects of the index itself are passed over. The exit code is 1 when something could not be had.
+    """
+    import anyio  # noqa: PLC0415  not for --help
+
+    from wheelyard.settings import load_settings  # noqa: PLC0415  as above
+
+    settings = load_settings(root, config=config, admin_secret=admin_secret, may_generate=False)
+    name = _index_name(settings, index_name)
+    pins = [_read(Path(path)) for path in paths]
+    for text in (text for each in pins for text in each.passed_over):
+        click.echo(f"passed over: {text}", err=True)
+    wanted = tuple(dict.fromkeys(pin for each in pins for pin in each.pins))
+    warming = _Warming(patterns=patterns, jobs=jobs)
+    anyio.run(lambda: warming.run(settings, name, wanted))
+    for text in warming.troubles:
+        click.echo(f"not fetched: {text}", err=True)
+    click.echo(warming.summary())
+    return 1 if warming.troubles else 0
+
+
+def _index_name(settings: Settings, given: str | None) -> str:
+    index = settings.indexes[0] if given is None else settings.index(given)
+    if index is None:
+        raise IndexNotFound(given or "")
+    if settings.server.offline:
+        raise ConfigError([f"{settings.source}: offline = true keeps this command from fetching anything"])
+    return index.name
+
+
+def _read(path: Path) -> Pins:
+    from wheelyard.protocol.pinned import read_pins  # noqa: PLC0415  not for --help
+
+    try:
+        content = path.expanduser().read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"'{path}' cannot be read: {error.strerror or error}") from error
+    return read_pins(path.name, content)
+
+
+@dataclass(slots=True)
+class _Warming:
+    """
+    One run of the command.
+
+    Attributes:
+        patterns: Names of files that are fetched; empty for all.
+        jobs: How many files at once.
+        troubles: What could not be had, one line each.
+    """
+
+    patterns: tuple[str, ...]
+    jobs: int
+    troubles: list[str] = field(default_factory=list)
+    fetched: int = 0
+    fetched_bytes: int = 0
+    known: int = 0
+    own: int = 0
+
+    def summary(self) -> str:
+        """Say in a line what was done."""
+        megabytes = self.fetched_bytes / 1e6
+        own = f", {self.own} of this index itself" if self.own else ""
+        return f"{self.fetched} files fetched ({megabytes:,.1f} MB), {self.known} were here{own}"
+
+    async def run(self, settings: Settings, name: str, pins: Sequence[Pin]) -> None:
+        """Fetch everything."""
+        from wheelyard.cli.progress import progress  # noqa: PLC0415  not for --help
+        from wheelyard.compose.upstreams import open_behind  # noqa: PLC0415  as above
+        from wheelyard.index.doctor import Size  # noqa: PLC0415  as above
+
+        async with open_behind(settings, name) as behind:
+            if behind.elsewhere is None:
+                raise ConfigError(
+                    [f"{settings.source}: nothing stands behind index '{name}', so nothing can be fetched"]
+                )
+            plan: list[tuple[NormalizedName, DistFile]] = []
+            await self._each(pins, lambda pin: self._choose(behind, pin, plan))
+            total = sum(file.size or 0 for _, file in plan)
+            with progress("fetching for") as bar:
+                bar.begin(name, Size(len(plan), total))
+                elsewhere = behind.elsewhere
+                await self._each(plan, lambda each: self._fetch(elsewhere, *each, bar))
+                await behind.upstreams.settle()
+
+    async def _each(self, items: Sequence[T], do: Callable[[T], Awaitable[None]]) -> None:
+        """Do something with each item, several at once."""
+        import anyio  # noqa: PLC0415  as above
+
+        limiter = anyio.CapacityLimiter(self.jobs)
+
+        async def one(item: T) -> None:
+            async with limiter:
+                await do(item)
+
+        async with anyio.create_task_group() as group:
+            for item in items:
+                group.start_soon(one, item)
+
+    async def _choose(self, behind: Behind, pin: Pin, plan: list[tuple[NormalizedName, DistFile]]) -> None:
+        """Add the files that a pin names to the plan."""
+        from wheelyard.errors import ProjectNotFound  # noqa: PLC0415  as above
+
+        assert behind.elsewhere is not None
+        with suppress(ProjectNotFound):
+            await behind.hosted.page(pin.project)
+            self.own += 1
+            return
+        try:
+            page = await behind.elsewhere.page(pin.project)
+        except WheelyardError as error:
+            self.troubles.append(error.message)
+            return
+        chosen = [file for file in chosen_files(pin, page.name, page.files) if self._matches(file.filename)]
+        if not chosen:
+            self.troubles.append(f"no file of project '{pin.project}' is what '{pin.versions or 'the lock'}' names")
+        plan += ((pin.project, file) for file in chosen)
+
+    def _matches(self, filename: str) -> bool:
+        return not self.patterns or any(fnmatch(filename, pattern) for pattern in self.patterns)
+
+    async def _fetch(self, index: IndexReader, project: NormalizedName, file: DistFile, bar: Progress) -> None:
+        from wheelyard.errors import MetadataNotFound  # noqa: PLC0415  as above
+
+        bar.at(project)
+        try:
+            with suppress(MetadataNotFound):
+                await index.metadata(project, file.filename)
+            await self._read(await index.file(project, file.filename), bar)
+        except WheelyardError as error:
+            self.troubles.append(f"{file.filename}: {error.message}")
+
+    async def _read(self, found: FileBody, bar: Progress) -> None:
+        """Read a file to its end, which keeps it; one that is here already costs nothing."""
+        from wheelyard.index.interface import StreamBody  # noqa: PLC0415  as above
+        from wheelyard.storage.interface import RedirectUrl  # noqa: PLC0415  as above
+
+        if isinstance(found.body, RedirectUrl):
+            self.troubles.append(f'{found.file.filename}: its upstream has mirror = "redirect", so no file is kept')
+            return
+        if not isinstance(found.body, StreamBody):
+            self.known += 1
+            bar.advance(found.size)
+            return
+        pieces: AsyncIterator[bytes] = found.body.open(None)
+        async for piece in pieces:
+            bar.advance(len(piece))
+        self.fetched += 1
+        self.fetched_bytes += found.size
+
+
+def chosen_files(pin: Pin, project: NormalizedName, files: Sequence[DistFile]) -> list[DistFile]:
+    """Return the files of a page that a pin names: of an exact pin all that match, else those of the newest release."""
+    from packaging.version import InvalidVersion, Version  # noqa: PLC0415  not for --help
+
+    from wheelyard.protocol.filenames import release_of  # noqa: PLC0415  as above
+
+    releases = [(file, release_of(file.filename, project)) for file in files]
+    wanted = [(file, release) for file, release in releases if pin.wants(file.filename, file.sha256, release)]
+    if pin.is_exact:
+        return [file for file, _ in wanted]
+    versions: dict[Version, list[DistFile]] = {}
+    for file, release in wanted:
+        with suppress(InvalidVersion):
+            version = Version(release or "")
+            if file.yanked is None:
+                versions.setdefault(version, []).append(file)
+    final = [version for version in versions if not version.is_prerelease]
+    newest = max(final or versions, default=None)
+    return [] if newest is None else versions[newest]
