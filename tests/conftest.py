@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["plugins.live", "plugins.clients", "plugins.github", "plugins.git_repositories", "plugins.tag_world"]
+pytest_plugins = ["plugins.live", "plugins.clients", "plugins.git_repositories", "plugins.tag_world", "plugins.forge_lists"]
 
 
 @pytest.fixture

@@ -66,7 +66,11 @@ def test_no_credential_in_the_clear() -> None:
 
 @pytest.mark.parametrize(("moment", "is_new"), [(("ls-refs", 2), True), (("fetch", 1), False)])
 async def test_a_tag_that_moves_while_it_is_read(
-    world: World, make_repo: MakeRepo, git_host: GitHost, moment: tuple[str, int], is_new: bool
+    world: World,
+    make_repo: MakeRepo,
+    git_host: GitHost,
+    moment: tuple[str, int],
+    is_new: bool,  # noqa: FBT001  a parameter of the table
 ) -> None:
     """A tag that is pushed at any moment of a look gives the release of one commit, and the record names that one."""
     repo = make_repo()
