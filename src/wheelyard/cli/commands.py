@@ -39,6 +39,8 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "delete": CommandEntry("wheelyard.cli.delete", "Remove files, a release or a project."),
     "why": CommandEntry("wheelyard.cli.why", "Say why a name is answered as it is."),
     "osv": CommandEntry("wheelyard.cli.osv", "Load vulnerability records for the policy, or show which are loaded."),
+    "search": CommandEntry("wheelyard.cli.search", "Look for projects by name, in any index."),
+    "site": CommandEntry("wheelyard.cli.site", "Publish an index as plain files: build, init, serve."),
     "doctor": CommandEntry("wheelyard.cli.doctor", "Look for damage, and mend what needs no guessing."),
     "backup": CommandEntry("wheelyard.cli.backup", "Copy everything while the server runs."),
     "restore": CommandEntry("wheelyard.cli.restore", "Bring a backup back, whole or one project."),

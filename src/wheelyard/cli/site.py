@@ -36,7 +36,10 @@ _INIT_EPILOG = examples("wheelyard site init github", "wheelyard site init s3 --
 _SERVE_EPILOG = examples("wheelyard site serve public", "wheelyard site serve public --port 9000")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+_EPILOG = examples("wheelyard site build main --to public", "wheelyard site serve public", "wheelyard site init github")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, epilog=_EPILOG)
 def command() -> None:
     """Publish an index as plain files that any web server, bucket or Git host can show."""
 

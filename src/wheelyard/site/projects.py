@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wheelyard.storage.store import Store
 
 METADATA: Final = ".metadata"
-_METADATA_LIMIT_BYTES: Final = 16 * 1024 * 1024  # as of an index
+_READ_BYTES: Final = 64 * 1024  # most metadata is shorter; room for the longest would be asked of the system each time
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,10 @@ def check_metadata(path: str, project: str, file: DistFile) -> None:
     try:
         opened = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
-            content = os.read(opened, _METADATA_LIMIT_BYTES)
+            content = piece = os.read(opened, _READ_BYTES)
+            while len(piece) == _READ_BYTES:
+                piece = os.read(opened, _READ_BYTES)
+                content += piece
         finally:
             os.close(opened)
     except OSError as error:
