@@ -25,7 +25,7 @@ from wheelyard.testing.fake_github import endpoints
 from wheelyard.testing.fake_github.routing import operations
 
 CACHE = Path(__file__).parents[1] / ".cache" / "github-openapi"
-CUT_FORMAT = 1  # raised when what is written here changes
+CUT_FORMAT = 2  # raised when what is written here changes
 
 PACKAGES = {
     "@octokit/openapi@23.0.2": "pV8M7L9GY23AybNvTmo2nyjmpmnt6+2sRE/tqr0ZLQcPS4lnw7u5eZGNmwRNkBC3D7gZXbFx5AHzLUVRBXGDhg==",
@@ -155,13 +155,17 @@ def _references(value: object) -> Iterator[str]:
 
 
 def _plain(schema: Any) -> Any:  # a schema holds texts, numbers, lists and schemas
-    """OpenAPI 3.0's `nullable` said as JSON Schema says it; examples dropped."""
+    """
+    As JSON Schema says it: `nullable` is a type, examples are dropped.
+
+    `oneOf` becomes `anyOf`: of GitHub's alternatives one is often a part of the other, so that no true answer fits just one.
+    """
     if isinstance(schema, list):
         return [_plain(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
     plain = {
-        name: _plain(each)
+        "anyOf" if name == "oneOf" else name: _plain(each)
         for name, each in schema.items()
         if name not in ("properties", "example", "examples", "nullable", "description", "externalDocs", "deprecated")
     }
