@@ -24,6 +24,8 @@ class Call:
     What a handler works with.
 
     Attributes:
+        github: Whom is asked.
+        request: What is asked.
         token: None for nobody, and for an app that signs for itself.
         params: The named parts of the path.
         permission: What the answer says would have been enough.

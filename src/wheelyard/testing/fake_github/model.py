@@ -25,6 +25,9 @@ class Account:
     A person or an organisation.
 
     Attributes:
+        id: Number, nothing else's.
+        login: As it writes itself; looked up without regard to case.
+        kind: Which of the two it is.
         members: Of an organisation: login to `member` or `admin`.
         sso: Whether tokens need a single sign-on to see what it owns.
     """
@@ -42,10 +45,16 @@ class Token:
     One token.
 
     Attributes:
+        value: What is sent.
+        kind: Decides its rules.
         login: Whose it is; None for those of an app's installation or of a workflow.
         scopes: Of classic and OAuth tokens.
         permissions: Of all others: name to `read` or `write`.
         repositories: Numbers of the repositories it is good for; None for all.
+        app_id: The app behind it; None for none.
+        installation_id: The installation behind it; None for none.
+        expires: None for never.
+        revoked: Whether somebody ended it.
         sso: Whether it went through a single sign-on.
     """
 
@@ -106,11 +115,16 @@ class Asset:
     label: str | None = None
     state: str = "uploaded"
     downloads: int = 0
+    _digest: str | None = None
 
     @property
     def digest(self) -> str | None:
         """As GitHub tells it; None for what has not arrived."""
-        return f"sha256:{hashlib.sha256(self.content).hexdigest()}" if self.state == "uploaded" else None
+        if self.state != "uploaded":
+            return None
+        if self._digest is None:  # asked for with every list of releases
+            self._digest = f"sha256:{hashlib.sha256(self.content).hexdigest()}"
+        return self._digest
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,7 +152,21 @@ class Repository:
     One repository.
 
     Attributes:
+        id: Number, nothing else's.
+        owner: Login of a person or organisation.
+        name: Without the owner.
+        private: Whether others find it at all.
+        default_branch: Where its pages begin.
+        created: When.
+        description: A line about it; None for none.
+        collaborators: Login to role; the owner is not among them.
+        git: Its objects.
         refs: Full names (`refs/heads/main`) to commits.
+        releases: By number, oldest first.
+        archived: Whether nothing can be written any more.
+        topics: Words about it.
+        homepage: An address; None for none.
+        pages: What its site was switched on with; None while it is off.
         immutable_releases: Whether releases published from now on can not be changed.
         spent_tags: Tags of deleted immutable releases, which nobody may use again.
         secrets: Names of the secrets of its workflows to the encrypted values.

@@ -27,6 +27,10 @@ class Route:
     One kind of request.
 
     Attributes:
+        method: Of HTTP; HEAD is answered by GET.
+        host: Which of the hosts has it.
+        pattern: Of the path as on github.com.
+        handler: What answers.
         operation: GitHub's operationId; None for what is in no description.
     """
 

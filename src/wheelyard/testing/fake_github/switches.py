@@ -20,6 +20,9 @@ class Failure:
     An answer that is given in place of the right one.
 
     Attributes:
+        status: Of the answer.
+        message: Of the answer.
+        headers: Of the answer.
         times: For how many more requests.
         method: Only requests of this method; None for all.
         path: Only requests whose path contains this.
@@ -57,6 +60,7 @@ class Switches:
         assets_per_release: So many assets a release takes.
         asset_bytes: So big the largest asset may be.
         graphql_bytes: So big the largest GraphQL request may be; 40 MB measured by others, GitHub names no number.
+        failures: Answers ordered by `secondary_limit`, `primary_limit` and `fail`, first ordered first.
     """
 
     fail_upload_502_leaves_starter: int = 0

@@ -23,6 +23,8 @@ class Request:
     One request.
 
     Attributes:
+        method: As sent.
+        body: Whole.
         host: Which of the hosts was asked: `api`, `uploads` or `assets`.
         path: As sent, still percent-encoded, without the query.
         query: Decoded; the last of equal names.
@@ -48,6 +50,9 @@ class Answer:
     One answer.
 
     Attributes:
+        status: Of HTTP.
+        headers: By lower-case name; the length is added.
+        body: Whole.
         value: What JSON bodies are made of; kept for checking.
         cut_after: So many bytes of the body are sent, then the connection is cut; None sends all.
         drop: The connection is cut before any byte is sent.
