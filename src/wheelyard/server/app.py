@@ -22,9 +22,9 @@ from wheelyard.auth.access import Access
 from wheelyard.errors import ClientGone, Draining, IndexNotFound, MethodNotAllowed, WheelyardError
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server import operations, predecessor
-from wheelyard.server.answers import Answer, send_answer
+from wheelyard.server.answers import Answer, StreamPart, send_answer
 from wheelyard.server.api import BODY_LIMIT_BYTES, Api
-from wheelyard.server.asgi import Receive, Scope, Send, small_body
+from wheelyard.server.asgi import Message, Receive, Scope, Send, small_body
 from wheelyard.server.gate import Gate
 from wheelyard.server.openapi import description
 from wheelyard.server.point_in_time import PastReading
@@ -129,10 +129,26 @@ class App:
         self.parts.metrics.running += 1
         try:
             answer = await self.answer(request, receive)
-            await send_answer(answer, scope, send)
+            await self._send(answer, request, scope, send)
         finally:
             self.state.running -= 1
             self.parts.metrics.running -= 1
+
+    async def _send(self, answer: Answer, request: Request, scope: Scope, send: Send) -> None:
+        """Send an answer; a stream that fails before its first byte becomes the answer that says why."""
+        has_begun = not isinstance(answer.body, StreamPart)
+
+        async def noting(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await send_answer(answer, scope, send if has_begun else noting)
+        except WheelyardError as error:
+            if has_begun:
+                raise
+            await send_answer(await self._refused(error, request, None), scope, send)
 
     async def answer(self, request: Request, receive: Receive) -> Answer:
         """Answer any request; what goes wrong becomes an answer too."""
