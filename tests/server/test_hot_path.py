@@ -63,7 +63,8 @@ def ask_hot(hot: HotPath, method: str, path: str, headers: dict[str, str]) -> tu
     status_line, head, body = answer
     lines = head.decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
     pairs = (line.partition(": ") for line in lines)
-    return int(status_line.split()[1]), {name: value for name, _, value in pairs}, body
+    content = body if isinstance(body, bytes) else body.content
+    return int(status_line.split()[1]), {name: value for name, _, value in pairs}, content
 
 
 def shapes() -> list[tuple[str, str, dict[str, str]]]:

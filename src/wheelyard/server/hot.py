@@ -14,6 +14,7 @@ from typing import Final
 from wheelyard.auth.access import Access
 from wheelyard.auth.remembered import RememberedDecisions
 from wheelyard.errors import WheelyardError
+from wheelyard.server.large_body import LargeBody
 from wheelyard.server.reading import name_of
 from wheelyard.server.ready import ReadyAnswers, is_known
 from wheelyard.server.served import Catalog
@@ -36,7 +37,7 @@ _UNUSUAL: Final = frozenset(
 )
 """Headers with which a request is left to the application: they change the answer, or promise a body."""
 
-Head = tuple[bytes, bytes, bytes]
+Head = tuple[bytes, bytes, bytes | LargeBody]
 """Status line, headers with the empty line, body."""
 
 _OK = b"HTTP/1.1 200 OK\r\n"
@@ -143,7 +144,7 @@ class HotPath:
         not_match = headers.get(b"if-none-match")
         if not_match is not None and is_known(not_match, chosen.etag):
             return _NOT_MODIFIED, chosen.unchanged_head, b""
-        return _OK, chosen.full_head, chosen.body if with_body else b""
+        return _OK, chosen.full_head, chosen.sent if with_body else b""
 
     def _route(self, url: bytes) -> _Route | None:
         """Understand a path once; what is not ready by nature is not remembered."""

@@ -23,12 +23,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from wheelyard.server.answers import REASON_KEY, ZERO_COPY
 from wheelyard.server.asgi import Message
 from wheelyard.server.hot import HotPath, joined
+from wheelyard.server.large_body import LargeBody
 
 if TYPE_CHECKING:
     from io import FileIO
 
 _READS = frozenset({b"GET", b"HEAD"})
-_LARGE_BODY_BYTES = 64 * 1024  # from here a copy into one buffer costs more than a second write
 _DRAIN_POLL_S = 0.001
 _SENDFILE_BYTES = 4 * 1024 * 1024  # what one thread hop may send; a socket buffer takes about half of it
 
@@ -360,13 +360,25 @@ class WheelyardProtocol(HttpToolsProtocol):
             self._default_headers = self.server_state.default_headers
             self._default_head = joined(self._default_headers)
         start = status_line + self._default_head + head
-        if len(body) < _LARGE_BODY_BYTES:
+        if isinstance(body, bytes):
             self.transport.write(start + body)
         else:
-            self.transport.write(start)
-            self.transport.write(body)
+            self._write_large(start, body)
         self.server_state.total_requests += 1
         return True
+
+    def _write_large(self, start: bytes, body: LargeBody) -> None:
+        """Send what the socket takes at once, without a copy if nothing is before it; the transport sends the rest."""
+        transport, taken = self.transport, 0
+        is_free = not transport.get_write_buffer_size() and not transport.is_closing()
+        if is_free and transport.get_extra_info("sslcontext") is None:
+            taken = body.send(transport.get_extra_info("socket").fileno(), start)
+        if taken < len(start):
+            transport.write(start[taken:])
+            taken = len(start)
+        rest = memoryview(body.content)[taken - len(start) :]
+        if rest:
+            transport.write(rest)
 
 
 def protocol_with(hot: HotPath | None, limits: ConnectionLimits) -> type[WheelyardProtocol]:

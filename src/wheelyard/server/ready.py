@@ -16,6 +16,7 @@ from functools import lru_cache
 from wheelyard.protocol.http import accepts_encoding, etag_of, if_none_match
 from wheelyard.protocol.negotiation import Representation, negotiate
 from wheelyard.server.answers import Answer, Header, head_of
+from wheelyard.server.large_body import FROM_BYTES, LargeBody
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -43,6 +44,7 @@ class Encoded:
         full_head: Headers of `full` as they go over the wire, without those of the HTTP server.
         unchanged_head: The same of `unchanged`.
         body: Of `full`.
+        sent: The body as the hot path sends it.
     """
 
     etag: bytes
@@ -51,6 +53,12 @@ class Encoded:
     full_head: bytes
     unchanged_head: bytes
     body: bytes
+    sent: bytes | LargeBody
+
+    @property
+    def weight(self) -> int:
+        """Bytes of memory, about."""
+        return len(self.body) * (1 if self.sent is self.body else 2)
 
 
 @dataclass(slots=True)
@@ -75,7 +83,7 @@ class Ready:
     @property
     def weight(self) -> int:
         """Bytes of memory, about."""
-        return len(self.identity.body) + sum(len(each.body) for each in self.encoded.values()) + 2048
+        return self.identity.weight + sum(each.weight for each in self.encoded.values()) + 2048
 
     def missing(self, accept_encoding: bytes | None) -> str | None:
         """Return the coding that a caller should get and that was not made yet; None when there is none."""
@@ -174,7 +182,8 @@ def _encoded(body: bytes, *, etag: bytes, content_type: bytes, headers: tuple[He
     )
     # RFC 9110 section 15.4.5: a 304 repeats what a 200 would say of caching, and nothing of the body.
     unchanged = Answer(304, tuple(header for header in validators if header[0] in _KEPT_IN_304))
-    return Encoded(etag, full, unchanged, head_of(full), head_of(unchanged), body)
+    sent = LargeBody(body) if len(body) >= FROM_BYTES else body
+    return Encoded(etag, full, unchanged, head_of(full), head_of(unchanged), body, sent)
 
 
 class ReadyAnswers:
