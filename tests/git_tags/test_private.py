@@ -64,6 +64,18 @@ def test_no_credential_in_the_clear() -> None:
     assert SECRET not in repr(sources)
 
 
+def test_the_api_of_a_public_host() -> None:
+    """The credential of a public host is for its API on another host, too, and for no host that only looks like it."""
+    sources = TagSources(sources=(), credentials=(Credential(host="github.com", username="u", secret=SECRET),))
+    assert sources.credential("https://api.github.com/orgs/acme/repos") is not None
+    for url in (
+        "https://api.github.com.example.org/x",
+        "https://github.com:8443/a/b",
+        "https://example.org/github.com",
+    ):
+        assert sources.credential(url) is None
+
+
 @pytest.mark.parametrize(("moment", "is_new"), [(("ls-refs", 2), True), (("fetch", 1), False)])
 async def test_a_tag_that_moves_while_it_is_read(
     world: World,

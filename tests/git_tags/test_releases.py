@@ -7,8 +7,8 @@ import hashlib
 
 import pytest
 
-from plugins.tag_world import World
 from plugins.git_repositories import GitHost, MakeRepo, pyproject
+from plugins.tag_world import World
 from wheelyard.index.tags.patterns import TagPattern
 from wheelyard.index.tags.sources import Package, Repository
 from wheelyard.model import NormalizedName

@@ -275,13 +275,19 @@ def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
         server.server_close()
 
 
+@contextmanager
+def hosting(folder: Path) -> Iterator[GitHost]:
+    """Serve the repositories below a folder by smart HTTP."""
+    git_program()
+    host = GitHost("", folder)
+    folder.mkdir(exist_ok=True)
+    with serving(type("Handler", (_Handler,), {"host": host})) as url:
+        host.url = url
+        yield host
+
+
 @pytest.fixture
 def git_host(tmp_path: Path) -> Iterator[GitHost]:
     """A host that serves the repositories of this test by smart HTTP."""
-    git_program()
-    host = GitHost("", tmp_path / "repositories")
-    host.folder.mkdir(exist_ok=True)
-    handler = type("Handler", (_Handler,), {"host": host})
-    with serving(handler) as url:
-        host.url = url
+    with hosting(tmp_path / "repositories") as host:
         yield host

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import sys
 import tarfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.clients import Outcome, run
 from plugins.git_repositories import Repo
 from wheelyard.backends.memory import MemoryBackend
 from wheelyard.errors import ProjectNotFound
@@ -98,3 +101,13 @@ async def world(tmp_path: Path, anyio_backend: str) -> AsyncIterator[World]:
     """An empty index."""
     async with _started(World(tmp_path / "index")) as started:
         yield started
+
+
+def update_index(root: Path, config: str) -> Outcome:
+    """Run `wheelyard update_index git main` on a server's folder, told nothing by this machine."""
+    root.mkdir(parents=True, exist_ok=True)
+    path = root.parent / f"{root.name}-update.toml"
+    path.write_text(config, encoding="utf-8")
+    command = [sys.executable, "-m", "wheelyard", "update_index", "git", "main", "--root", root, "--config", path]
+    kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE") or name == "PATH"}
+    return run(command, env=kept | {"HOME": str(root), "LANG": "C.UTF-8"}, cwd=root)

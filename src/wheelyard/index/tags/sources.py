@@ -18,6 +18,7 @@ from wheelyard.model import NormalizedName
 SCHEMES: Final = ("https", "http", "ssh", "file")
 """Ways to reach a repository; git's own `ext::` and `git://` are not among them."""
 
+_HOST_OF_API: Mapping[str, str] = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.org"}
 _SCP_LIKE = re.compile(r"(?:[\w.-]+@)[\w.-]+:(?!/)[^:]+\Z")  # git@host:path
 _SEGMENT = re.compile(r"[^\x00-\x1f\x7f\\:*?\"<>|]+\Z")
 
@@ -205,7 +206,8 @@ class TagSources:
             parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
         )
         host = host_of(url)
-        return next((each for each in self.credentials if is_safe and each.host.lower() == host), None)
+        hosts = (host, _HOST_OF_API.get(host, host))
+        return next((each for each in self.credentials if is_safe and each.host.lower() in hosts), None)
 
     def current(self, url: str) -> str:
         """Return where a recorded repository is now."""
