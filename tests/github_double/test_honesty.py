@@ -45,12 +45,14 @@ def _everything(github: FakeGitHub, ana: httpx2.Client, asks: Asker, upload: Cal
         assert ana.get(STORE + path).status_code == 200, path
     for path in ("/git/ref/heads/main", "/git/matching-refs/heads", f"/git/commits/{head}", f"/git/blobs/{sha}"):
         assert ana.get(STORE + path).status_code == 200, path
-    for path in ("/git/trees/main", "/actions/secrets/public-key", f"/releases/{next(iter(store.releases))}"):
+    for path in ("/git/trees/main", "/tags", "/actions/secrets/public-key", f"/releases/{next(iter(store.releases))}"):
         assert ana.get(STORE + path).status_code == 200, path
-    for path in ("/user", "/users/ana", "/rate_limit", "/orgs/acme/memberships/ana"):
+    for path in ("/user", "/users/ana", "/rate_limit", "/orgs/acme/memberships/ana", "/user/repos", "/users/ana/repos"):
         assert ana.get(path).status_code == 200, path
     assert ana.get(f"{asset['url'].rpartition('/assets')[0]}/{next(iter(store.releases))}/assets").status_code == 200
     assert asks(github.token("ana", scopes=("read:org",))).get("/user/memberships/orgs/acme").status_code == 200
+    github.repository("acme/open", private=False)
+    assert [each["name"] for each in ana.get("/orgs/acme/repos").json()] == ["open"]
     assert ana.get(f"{STORE}/tarball/main").status_code == 302
     assert ana.get(asset["url"], headers={"accept": "application/octet-stream"}).status_code == 302
     _writing(ana, sha, workflow, asset)

@@ -162,6 +162,15 @@ def test_single_sign_on_is_asked_of_scoped_tokens(github: FakeGitHub, asks: Aske
     assert asks(github.token("ana", sso=True)).get("/repos/acme/store").status_code == 200
 
 
+def test_lists_hold_what_the_caller_sees(github: FakeGitHub, asks: Asker, store: Repository) -> None:
+    """Private repositories are in the lists of those with a role in them, and never in a person's public one."""
+    github.repository("ana/open", private=False)
+    for login, own in (("ana", ["store", "open"]), ("ben", ["store"]), ("mallory", [])):
+        client = asks(github.user(login))
+        assert [each["name"] for each in client.get("/user/repos").json()] == own
+        assert [each["name"] for each in client.get("/users/ana/repos").json()] == ["open"]
+
+
 def test_an_organisation_has_administrators_everywhere(github: FakeGitHub, asks: Asker) -> None:
     """Its admins administer every repository, its members none by that alone."""
     github.organization("acme", members={"ana": "admin", "ben": "member"})

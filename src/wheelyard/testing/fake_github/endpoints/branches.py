@@ -54,6 +54,27 @@ def branch(call: Call) -> Answer:
     )
 
 
+@route("GET", "/repos/{owner}/{repo}/tags", "repos/list-tags")
+def tags(call: Call) -> Answer:
+    """All tags."""
+    repo = call.repository("contents")
+    url = shapes.repository_url(call.github, repo)
+    names = sorted(
+        (name.removeprefix("refs/tags/") for name in repo.refs if name.startswith("refs/tags/")), reverse=True
+    )
+    return call.paged([_tag(url, name, repo.refs[f"refs/tags/{name}"]) for name in names])
+
+
+def _tag(url: str, name: str, sha: str) -> shapes.Body:
+    return {
+        "name": name,
+        "commit": {"sha": sha, "url": f"{url}/commits/{sha}"},
+        "zipball_url": f"{url}/zipball/refs/tags/{name}",
+        "tarball_url": f"{url}/tarball/refs/tags/{name}",
+        "node_id": shapes.node_id("REF", f"{url}:{name}"),
+    }
+
+
 def commit_named(repo: Repository, name: str) -> str:
     """
     The commit a name stands for.

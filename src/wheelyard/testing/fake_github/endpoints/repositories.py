@@ -39,6 +39,41 @@ def repository(call: Call) -> Answer:
     return _whole(call, call.repository())
 
 
+def _list(call: Call, wanted: list[Repository]) -> Answer:
+    return call.paged([shapes.repository(call.github, each, permissions(call, each)) for each in wanted])
+
+
+def _belongs(call: Call, repository: Repository) -> bool:
+    """Whether the caller has a role in a repository that is not everybody's."""
+    login = (call.person or "").lower()
+    owner = call.github.accounts[repository.owner.lower()]
+    return login in {owner.login.lower(), *(name.lower() for name in (*owner.members, *repository.collaborators))}
+
+
+@route("GET", "/user/repos", "repos/list-for-authenticated-user")
+def own_repositories(call: Call) -> Answer:
+    """What a person owns, works in, or has by an organisation."""
+    call.user()
+    return _list(call, [each for each in call.github.repositories.values() if call.sees(each) and _belongs(call, each)])
+
+
+@route("GET", "/users/{login}/repos", "repos/list-for-user")
+def repositories_of_user(call: Call) -> Answer:
+    """A person's public repositories: private ones are left out, even one's own."""
+    if call.params["login"].lower() not in call.github.accounts:
+        raise not_found()
+    owner = call.params["login"].lower()
+    seen = [each for each in call.github.repositories.values() if each.owner.lower() == owner and not each.private]
+    return _list(call, seen)
+
+
+@route("GET", "/orgs/{org}/repos", "repos/list-for-org")
+def repositories_of_organization(call: Call) -> Answer:
+    """An organisation's repositories, as far as the caller sees them."""
+    owner = organization(call).login
+    return _list(call, [each for each in call.github.repositories.values() if each.owner == owner and call.sees(each)])
+
+
 @route("PATCH", "/repos/{owner}/{repo}", "repos/update")
 def change_repository(call: Call) -> Answer:
     """Change settings."""
