@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from wheelyard.index.doctor import Progress
+    from wheelyard.index.hosted import HostedIndex
     from wheelyard.index.interface import IndexReader
     from wheelyard.settings import IndexSettings, Settings
     from wheelyard.site.build import Options, Report
@@ -241,10 +242,25 @@ async def _build_once(settings: Settings, name: str, address: str, options: Opti
     from wheelyard.cli.progress import progress  # noqa: PLC0415  not for --help
     from wheelyard.compose import open_index  # noqa: PLC0415  as above
 
-    with progress("building") as told:
-        async with open_index(settings, name) as index:
+    async with open_index(settings, name) as index:
+        troubles = await _refreshed(settings, name, index)
+        with progress("building") as told:
             report = await _built(index, address, options, copy=copy, progress=told)
-    return _tell(report, address)
+    code = _tell(report, address)
+    for line in troubles:
+        click.echo(f"not built: {line}", err=True)
+    return 1 if troubles else code
+
+
+async def _refreshed(settings: Settings, name: str, index: HostedIndex) -> list[str]:
+    """Look for new tags where the index is made of them, as a build in CI starts from nothing; returns what went wrong."""
+    told = settings.index(name)
+    if told is None or told.type != "git":
+        return []
+    from wheelyard.compose.git_sources import refresh_once  # noqa: PLC0415  only for such an index
+
+    report = await refresh_once(told, index, lambda line: click.echo(line, err=True))
+    return [trouble.line for trouble in report.troubles]
 
 
 async def _watch(
@@ -261,10 +277,15 @@ async def _watch(
     from wheelyard.compose import open_index  # noqa: PLC0415  as above
     from wheelyard.index.doctor import Progress  # noqa: PLC0415  as above
 
+    told = settings.index(name)
+    is_tags = told is not None and told.type == "git"  # nothing tells of a new tag: it has to be looked for
     async with open_index(settings, name) as index:
         while True:
-            before = index.peek_list()
+            before = None
             try:
+                for line in await _refreshed(settings, name, index):
+                    click.echo(f"not built: {line}", err=True)
+                before = None if is_tags else index.peek_list()
                 report = await _built(index, address, options, copy=copy, progress=Progress())
             except (SiteError, StorageError) as error:
                 click.echo(f"error: {error.message}", err=True)
