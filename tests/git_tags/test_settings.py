@@ -138,7 +138,7 @@ github = "acme"
     options = _options(tmp_path, text)
     assert options.sources.limits == TagLimits(git_timeout_s=10, repository_bytes=11, unpacked_bytes=12, concurrency=3)
     assert options.sources.links
-    assert options.sources.current("https://a.example.org/x/y") == "https://b.example.org/x/y"
+    assert options.sources.place("https://a.example.org/x/y.git") == "b.example.org/x/y"
     assert options.store_type == "memory"
 
 

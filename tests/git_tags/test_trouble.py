@@ -9,8 +9,9 @@ import pytest
 from plugins.git_repositories import MakeRepo, Repo, git, pyproject
 from plugins.tag_world import World
 from wheelyard.errors import StorageUnavailable
+from wheelyard.index.hosted import record_key
 from wheelyard.index.interface import SetStatus, Yank
-from wheelyard.index.tags.sources import Package, Repository, TagLimits
+from wheelyard.index.tags.sources import Package, Repository, TagLimits, place_of
 from wheelyard.model import NormalizedName, ProjectStatus
 from wheelyard.protocol.names import normalize
 
@@ -107,7 +108,7 @@ async def test_a_project_belongs_to_its_first_repository(world: World, make_repo
     for sources in ((good, thief), (thief, good), (thief,)):
         report = await world.look(*sources)
         (trouble,) = report.troubles
-        assert f"project 'good' belongs to {good.url}; this tag is not taken" in trouble.line
+        assert f"project 'good' belongs to {place_of(good.url)}; this tag is not taken" in trouble.line
     assert list(await world.files("good")) == ["good-1.0.tar.gz"]
 
 
@@ -119,6 +120,39 @@ async def test_a_repository_that_moved(world: World, good: Repo, tmp_path: Path)
     assert len((await world.look(moved)).troubles) == 2
     report = await world.look(moved, moved={good.url: moved.url})
     assert (report.added, report.troubles) == (["good-1.1.tar.gz"], [])
+
+
+def test_urls_of_one_repository() -> None:
+    """However a repository is reached, it is the same; another host, port or path is another one."""
+    same = (
+        "https://h.example.org/a/b",
+        "https://H.example.org/a/b.git",
+        "ssh://git@h.example.org/a/b.git",
+        "https://h.example.org:443/a/b/",
+    )
+    assert {place_of(url) for url in same} == {"h.example.org/a/b"}
+    others = (
+        "https://h.example.org:8443/a/b",
+        "https://h.example.org/a/c",
+        "https://example.org/a/b",
+        "file:///h.example.org/a/b",
+    )
+    assert len({place_of(url) for url in (*others, same[0])}) == 5
+
+
+async def test_a_damaged_record_stops_nothing_else(world: World, make_repo: MakeRepo, good: Repo) -> None:
+    """A project whose record cannot be read gets no release, and its tags are told; the others are looked at."""
+    await world.look(good)
+    other = make_repo("other")
+    other.release("other", "1.0")
+    key = record_key(NormalizedName("good"))
+    record = await world.store.read(key)
+    await world.store.write({key: b"damaged"}, {key: record.revision})
+    good.release("good", "1.1")
+    report = await world.look(good, other)
+    assert report.added == ["other-1.0.tar.gz"]
+    assert {trouble.tag for trouble in report.troubles} == {"v1.0", "v1.1"}
+    assert "is damaged" in report.troubles[0].line
 
 
 async def test_two_tags_of_one_version(world: World, make_repo: MakeRepo) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from plugins.forge_lists import Forge
-from plugins.git_repositories import MakeRepo, Repo
+from plugins.git_repositories import GitHost, MakeRepo
 from plugins.tag_world import World
 from wheelyard.index.tags.refresh import TagsRefresh
 from wheelyard.index.tags.sources import Credential, HostKind, Repository, TagSources
@@ -26,11 +26,11 @@ def wheel() -> bytes:
 
 
 @pytest.fixture
-def source(make_repo: MakeRepo, forge: Forge) -> Repository:
-    """A repository whose path on its host is that of its folder."""
-    repo: Repo = make_repo("acme/demo")
+def source(make_repo: MakeRepo, git_host: GitHost, forge: Forge) -> Repository:
+    """A repository that its host calls `acme/demo`."""
+    repo = make_repo("acme/demo")
     repo.release("demo", "1.0")
-    return Repository(url=repo.url, kind=HostKind.GITHUB, api_url=forge.url)
+    return Repository(url=git_host.url_of(repo), kind=HostKind.GITHUB, api_url=forge.url)
 
 
 def _attach(forge: Forge, source: Repository, content: bytes, *, name: str = WHEEL, tag: str = "v1.0") -> None:
@@ -52,12 +52,6 @@ def _attach(forge: Forge, source: Repository, content: bytes, *, name: str = WHE
             assets = [{"name": name, "size": len(content), "browser_download_url": download}]
             place = f"/repos/{quote(source.path)}/releases"
     forge.lists.setdefault(place, []).append({"tag_name": tag, "draft": False, "assets": assets})
-
-
-@pytest.fixture(autouse=True)
-def two_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder of a test has a long path; on a host a repository is called `acme/demo`."""
-    monkeypatch.setattr(Repository, "path", property(lambda self: "/".join(self.url.split("/")[-2:])))
 
 
 @pytest.mark.parametrize("kind", [HostKind.GITHUB, HostKind.GITLAB, HostKind.GITEA])

@@ -184,7 +184,7 @@ class GitHost:
 
     def url_of(self, repo: Repo) -> str:
         """Return the URL of a repository of the host's folder."""
-        return f"{self.url}/{repo.folder.relative_to(self.folder)}/.git"
+        return f"{self.url}/{repo.folder.relative_to(self.folder)}"
 
     def asks_for(self, authorization: str | None) -> bool:
         """Tell whether a request is refused for its credentials."""

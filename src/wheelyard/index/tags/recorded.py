@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from wheelyard.errors import RecordDamaged
 from wheelyard.index.records import deleted_names
 from wheelyard.index.tags.report import Trouble
-from wheelyard.index.tags.sources import TagSources
+from wheelyard.index.tags.sources import TagSources, place_of
 from wheelyard.index.tags.tagged import TaggedIndex, source_of
-from wheelyard.model import FileKind, NormalizedName
+from wheelyard.model import DistFile, FileKind, NormalizedName
 from wheelyard.protocol.names import normalize
 
 _SHORT = 12  # characters of a commit that are enough for people
@@ -43,16 +44,18 @@ class Records:
     All that is recorded.
 
     Attributes:
-        by_repository: Releases by the URL of their repository, as it is now.
-        owners: Project to the URL of its repository; "" for a project that was not made of tags.
+        by_place: Releases by the place of their repository, as it is now.
+        owners: Project to the place of its repository; "" for a project that was not made of tags.
+        damaged: Project to why its record cannot be read.
     """
 
-    by_repository: dict[str, list[Recorded]] = field(default_factory=dict)
+    by_place: dict[str, list[Recorded]] = field(default_factory=dict)
     owners: dict[NormalizedName, str] = field(default_factory=dict)
+    damaged: dict[NormalizedName, str] = field(default_factory=dict)
 
     def releases(self, url: str) -> list[Recorded]:
-        """Return the releases of one repository."""
-        return self.by_repository.get(url, [])
+        """Return the releases of the repository at a URL."""
+        return self.by_place.setdefault(place_of(url), [])
 
 
 async def read_records(index: TaggedIndex, sources: TagSources) -> Records:
@@ -64,26 +67,35 @@ async def read_records(index: TaggedIndex, sources: TagSources) -> Records:
     """
     records = Records()
     for name in (await index.listed()).names:
-        page = await index.record(normalize(name))
+        project = normalize(name)
+        try:
+            page = await index.record(project)
+        except RecordDamaged as error:
+            records.damaged[project] = error.message
+            continue
         for file in page.files:
-            source = source_of(file)
-            if source is None:
-                records.owners.setdefault(page.name, "")
-                continue
-            url = sources.current(source.get("repository", ""))
-            records.owners[page.name] = url
-            if file.private.get("_kind") != FileKind.SDIST.value:
-                continue
-            recorded = Recorded(
-                project=page.name,
-                version=str(file.private.get("_version", "")),
-                tag=source.get("tag", ""),
-                commit=source.get("commit", ""),
-                subdirectory=source.get("subdirectory", ""),
-                is_withdrawn=file.yanked is not None,
-            )
-            records.by_repository.setdefault(url, []).append(recorded)
+            _note(records, page.name, file, sources)
     return records
+
+
+def _note(records: Records, project: NormalizedName, file: DistFile, sources: TagSources) -> None:
+    source = source_of(file)
+    if source is None:
+        records.owners.setdefault(project, "")
+        return
+    place = sources.place(source.get("repository", ""))
+    records.owners[project] = place
+    if file.private.get("_kind") != FileKind.SDIST.value:
+        return
+    recorded = Recorded(
+        project=project,
+        version=str(file.private.get("_version", "")),
+        tag=source.get("tag", ""),
+        commit=source.get("commit", ""),
+        subdirectory=source.get("subdirectory", ""),
+        is_withdrawn=file.yanked is not None,
+    )
+    records.by_place.setdefault(place, []).append(recorded)
 
 
 async def is_deleted(index: TaggedIndex, project: NormalizedName, filename: str) -> bool:

@@ -33,7 +33,7 @@ from wheelyard.index.tags.patterns import readings_of
 from wheelyard.index.tags.program import Git, Mirror
 from wheelyard.index.tags.recorded import Recorded, Records, is_deleted, moved_tags, read_records
 from wheelyard.index.tags.report import RefreshReport, Trouble
-from wheelyard.index.tags.sources import HostKind, Owner, Package, Repository, TagSources
+from wheelyard.index.tags.sources import HostKind, Owner, Package, Repository, TagSources, place_of
 from wheelyard.index.tags.tagged import TaggedIndex
 from wheelyard.index.tags.wheels import AttachedWheels
 from wheelyard.model import NormalizedName
@@ -118,7 +118,7 @@ class TagsRefresh:
 
     async def _repositories(self, apis: _Apis, report: RefreshReport) -> list[Repository]:
         found: dict[str, Repository] = {
-            source.url: source for source in self._sources.sources if isinstance(source, Repository)
+            place_of(source.url): source for source in self._sources.sources if isinstance(source, Repository)
         }
         for source in self._sources.sources:
             if not isinstance(source, Owner):
@@ -129,7 +129,7 @@ class TagsRefresh:
                 report.troubles.append(Trouble(source=source.title, text=error.message))
                 continue
             for repository in listed:
-                found.setdefault(repository.url, repository)
+                found.setdefault(place_of(repository.url), repository)
         return list(found.values())
 
     async def _look(self, looked: _Looked, records: Records, limiter: anyio.CapacityLimiter) -> None:
@@ -226,10 +226,11 @@ class TagsRefresh:
     ) -> bool:
         """Tell whether a release may be listed: it is this repository's project, and the version is free."""
         at, url = found.at, found.at.repository.url
-        owner = records.owners.get(found.name, url)
-        if owner != url:
+        owner = records.owners.get(found.name, place_of(url))
+        if owner != place_of(url) or found.name in records.damaged:
             where = f"belongs to {owner}" if owner else "was not made of tags"
-            self._refuse(at, TagSourceError(f"project '{found.name}' {where}; this tag is not taken"), report)
+            why = records.damaged.get(found.name, f"project '{found.name}' {where}")
+            report.troubles.append(Trouble(source=url, tag=at.tag, text=f"{why}; this tag is not taken"))
             return False
         taken = {each.version: (each.tag, each.commit) for each in records.releases(url) if each.project == found.name}
         taken |= {each.version: (each.at.tag, each.at.commit) for each in new.get(found.name, ())}
@@ -271,9 +272,9 @@ class TagsRefresh:
             if not made:
                 return
             await self._index.adopt(name, [adopted for _, adopted in made])
-        records.owners[name] = mirror.url
+        records.owners[name] = place_of(mirror.url)
         for found, adopted in made:
-            records.by_repository.setdefault(mirror.url, []).append(_recorded(found))
+            records.releases(mirror.url).append(_recorded(found))
             report.added.append(adopted.file.filename)
             tell(f"added: {adopted.file.filename} from tag '{found.at.tag}' of {mirror.url}")
 

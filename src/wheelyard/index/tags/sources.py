@@ -19,6 +19,7 @@ SCHEMES: Final = ("https", "http", "ssh", "file")
 """Ways to reach a repository; git's own `ext::` and `git://` are not among them."""
 
 _HOST_OF_API: Mapping[str, str] = {"api.github.com": "github.com", "api.bitbucket.org": "bitbucket.org"}
+_PORTS: Mapping[str, int] = {"https": 443, "http": 80, "ssh": 22}
 _SCP_LIKE = re.compile(r"(?:[\w.-]+@)[\w.-]+:(?!/)[^:]+\Z")  # git@host:path
 _SEGMENT = re.compile(r"[^\x00-\x1f\x7f\\:*?\"<>|]+\Z")
 
@@ -209,14 +210,26 @@ class TagSources:
         hosts = (host, _HOST_OF_API.get(host, host))
         return next((each for each in self.credentials if is_safe and each.host.lower() in hosts), None)
 
-    def current(self, url: str) -> str:
-        """Return where a recorded repository is now."""
-        return self.moved.get(url, url)
+    def place(self, url: str) -> str:
+        """Return the place where a recorded repository is now."""
+        moved = {place_of(old): place_of(new) for old, new in self.moved.items()}
+        return moved.get(place_of(url), place_of(url))
 
 
 def host_of(url: str) -> str:
     """Return host and port of a URL, lower case, without credentials."""
     return urlsplit(url).netloc.rpartition("@")[2].lower()
+
+
+def place_of(url: str) -> str:
+    """
+    Return what all URLs of one repository have in common, whichever way they reach it.
+
+    `https://github.com/acme/demo.git` and `ssh://git@github.com/acme/demo` are one place; a port of its own is another.
+    """
+    parts = urlsplit(url)
+    port = "" if parts.port in (None, _PORTS.get(parts.scheme)) else f":{parts.port}"
+    return f"{(parts.hostname or 'file').lower()}{port}/{parts.path.strip('/').removesuffix('.git')}"
 
 
 def checked_url(url: str) -> str:
