@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import click
 
 from wheelyard.cli.banner import first_start, later_start
 from wheelyard.cli.flags import examples, flag_command, ignored_flags, one_of
+from wheelyard.cli.loopback import load_loopback, loopback_banner, loopback_of
 from wheelyard.cli.waitress import WITHOUT_MEANING
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ _EPILOG = examples(
     "wheelyard server",
     "wheelyard server /srv/packages --port 9000",
     "wheelyard server /srv/packages --config config.toml --admin-secret admin_secret.toml",
+    "wheelyard server --github OWNER/REPO",
     "wheelyard server --listen '127.0.0.1:8888 [::1]:8888' --url-prefix /packages",
     "wheelyard server --trusted-proxy 10.0.0.1 --trusted-proxy-headers 'x-forwarded-for x-forwarded-proto'",
 )
@@ -83,6 +86,11 @@ def _server_options(function: Callable[..., Any]) -> Callable[..., Any]:
     default=False,
     help="Take the content itself in place of a path.",
 )
+@click.option("--github", metavar="OWNER/REPO", help="Serve this repository to this machine, with your own token.")
+@click.option("--api-url", metavar="URL", help="GitHub's API for --github [https://api.github.com].")
+@click.option(
+    "--allow-remote/--no-allow-remote", default=False, help="Let --github listen where other machines reach it."
+)
 @click.option("--offline/--no-offline", default=None, help="Ask no other index; serve what is kept of them.")
 @click.option("--debug/--no-debug", default=None, help="Show each request and answer, secrets masked.")
 @_server_options
@@ -96,6 +104,9 @@ def command(
     config: str | None,
     admin_secret: str | None,
     text_allowed: bool,
+    github: str | None,
+    api_url: str | None,
+    allow_remote: bool,
     **given: object,
 ) -> None:
     """
@@ -104,16 +115,33 @@ def command(
     ROOT is the folder for everything the server keeps; by default the data folder of this platform. Without --config the
     server reads ROOT/config.toml. When that is missing, it makes an index 'main' there and prints its secrets once.
 
+    With --github there is no configuration: the server listens on 127.0.0.1 and works with the token that GH_TOKEN,
+    GITHUB_TOKEN or `gh auth token` gives.
+
     Every flag may be written with '_' as with '-'. Each can also come from the environment: WHEELYARD_COMMAND_PORT=9000.
     """
     for flag in ignored_flags(ctx):
         _warn(f"{flag} was an option of waitress and means nothing here: {WITHOUT_MEANING[flag.removeprefix('--')]}")
-    settings = _load(one_of(root_position, root, "ROOT"), config, admin_secret, text_allowed=text_allowed, given=given)
+    folder = one_of(root_position, root, "ROOT")
+    loopback = loopback_of(github, api_url, allow_remote=allow_remote, environ=os.environ)
+    if loopback is None:
+        settings = _load(folder, config, admin_secret, text_allowed=text_allowed, given=given)
+    elif config is not None or admin_secret is not None:
+        raise click.UsageError("--github needs no configuration: leave out --config and --admin-secret")
+    else:
+        settings = load_loopback(loopback, folder, overrides=_given(given))
     for warning in settings.warnings:
         _warn(warning)
     from wheelyard.compose import run_server  # noqa: PLC0415  every part of the server: not for --help, not for mistakes
 
-    run_server(settings, announce=lambda url: click.echo(_banner(settings, url)))
+    def announce(url: str) -> None:
+        click.echo(_banner(settings, url) if loopback is None else loopback_banner(loopback, settings, url))
+
+    run_server(settings, announce=announce)
+
+
+def _given(options: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _load(
@@ -121,8 +149,9 @@ def _load(
 ) -> Settings:
     from wheelyard.settings import load_settings  # noqa: PLC0415  not for --help
 
-    overrides = {name: value for name, value in given.items() if value is not None}
-    return load_settings(root, config=config, admin_secret=admin_secret, text_allowed=text_allowed, overrides=overrides)
+    return load_settings(
+        root, config=config, admin_secret=admin_secret, text_allowed=text_allowed, overrides=_given(given)
+    )
 
 
 def _banner(settings: Settings, url: str) -> str:
