@@ -162,7 +162,7 @@ class HostedIndex(Index):
         self._limits = limits
         self._clock = clock
         self._parsed = ParsedPages()
-        self._rows = RowMemory(ROWS_LIMIT)
+        self._rows: RowMemory[bytes] = RowMemory(ROWS_LIMIT)
         self._names: frozenset[str] = frozenset()
         self._shown: ProjectList = ProjectList()
         self._cursor: str | None = None

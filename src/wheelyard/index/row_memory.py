@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Generic, TypeVar
 
 from wheelyard.model import DistFile
 
-_Row = tuple[DistFile, bytes]
+Row = TypeVar("Row")
 
 
-class RowMemory:
+class RowMemory(Generic[Row]):
     """
     Least-recently-used memory of the rows of documents; may be used from several threads.
 
@@ -26,11 +27,11 @@ class RowMemory:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._documents: OrderedDict[Hashable, dict[int, _Row]] = OrderedDict()
+        self._documents: OrderedDict[Hashable, dict[int, tuple[DistFile, Row]]] = OrderedDict()
         self._count = 0
         self._lock = threading.Lock()
 
-    def rows(self, key: Hashable, files: Sequence[DistFile], make: Callable[[DistFile], bytes]) -> Iterable[bytes]:
+    def rows(self, key: Hashable, files: Sequence[DistFile], make: Callable[[DistFile], Row]) -> list[Row]:
         """
         Return one row for each file, in their order, making those of files that are not remembered.
 
@@ -41,7 +42,7 @@ class RowMemory:
         """
         known = self._documents.get(key, {})
         find = known.get
-        rows: dict[int, _Row] = {}
+        rows: dict[int, tuple[DistFile, Row]] = {}
         for file in files:
             identity = id(file)
             row = find(identity)
@@ -50,7 +51,7 @@ class RowMemory:
         self._keep(key, rows)
         return [row for _, row in rows.values()]
 
-    def _keep(self, key: Hashable, rows: dict[int, _Row]) -> None:
+    def _keep(self, key: Hashable, rows: dict[int, tuple[DistFile, Row]]) -> None:
         with self._lock:
             self._count += len(rows) - len(self._documents.pop(key, ()))
             self._documents[key] = rows

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import Enum
-from hashlib import sha256
+from hashlib import blake2b
 from typing import Final
 
 from wheelyard.model import ByteRange
@@ -31,9 +31,17 @@ _LONGEST_NUMBER = 19  # digits; more than any file has bytes, and safe to read a
 _TYPOGRAPHY = str.maketrans({"…": "...", "‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "→": "->"})  # noqa: RUF001 - what is translated away
 
 
-def etag_of(content: bytes) -> str:
-    """Return a strong entity tag, in quotes: other bytes, other tag (NEG-17: JSON, HTML and gzip differ)."""
-    return f'"{sha256(content).hexdigest()[:_ETAG_DIGITS]}"'
+def etag_of(content: bytes, *, kind: bytes = b"") -> str:
+    """
+    Return a strong entity tag, in quotes: other bytes, other tag (NEG-17: JSON, HTML and gzip differ).
+
+    Args:
+        content: The representation.
+        kind: What else tells it from others, such as its media type: two of them may have the same bytes.
+    """
+    digest = blake2b(kind and kind + b"\0", digest_size=_ETAG_DIGITS // 2)
+    digest.update(content)
+    return f'"{digest.hexdigest()}"'
 
 
 def if_none_match(header: str | None, etag: str) -> bool:

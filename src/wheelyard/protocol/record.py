@@ -52,10 +52,15 @@ def join_record(page: ProjectPage, rows: Iterable[bytes]) -> bytes:
     record.update(status_keys(page))
     record["versions"] = page.versions
     record.update(_private_keys(page.private))
-    listed = b",\n    ".join(rows)
-    files = b"[\n    " + listed + b"\n  ]" if listed else b"[]"
     # The last two bytes of the indented rest are a line end and the closing brace.
-    return b"".join((_indented(_encode(record), indent=2)[:-2], b',\n  "files": ', files, b"\n}\n"))
+    head = _indented(_encode(record), indent=2)[:-2] + b',\n  "files": ['
+    listed = list(rows)
+    if not listed:
+        return head + b"]\n}\n"
+    # A record of thousands of files has megabytes: they are copied once.
+    listed[0] = head + b"\n    " + listed[0]
+    listed[-1] += b"\n  ]\n}\n"
+    return b",\n    ".join(listed)
 
 
 def parse_record(content: bytes) -> ProjectPage:

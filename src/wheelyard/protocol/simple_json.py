@@ -78,7 +78,12 @@ def join_page(page: ProjectPage, files: Iterable[bytes]) -> bytes:
     head: dict[str, object] = {"meta": {"api-version": API_VERSION}, "name": page.name}
     head.update(status_keys(page))
     head["versions"] = page.versions
-    return b"".join((_encode(head)[:-1], b',"files":[', b",".join(files), b"]}"))
+    start, listed = _encode(head)[:-1] + b',"files":[', list(files)
+    if not listed:
+        return start + b"]}"
+    listed[0] = start + listed[0]  # a page of thousands of files has megabytes: they are copied once
+    listed[-1] += b"]}"
+    return b",".join(listed)
 
 
 def render_file(file: DistFile, *, file_url: FileUrl | None = None) -> bytes:

@@ -27,6 +27,7 @@ from wheelyard.server.gate import Admitted, Gate
 from wheelyard.server.guard import guarded
 from wheelyard.server.ready import Ready, accepted_representation, make_fixed, make_page
 from wheelyard.server.requests import Request
+from wheelyard.server.rows import Rendered
 from wheelyard.server.served import Served
 from wheelyard.server.targets import Kind, Target
 from wheelyard.storage.interface import ABSENT, ByteRange, LocalPath, RedirectUrl
@@ -136,12 +137,12 @@ class Reading:
 
     async def _render(self, admitted: Admitted, target: Target, representation: Representation, revision: str) -> Ready:
         index = guarded(admitted)
-        make: Callable[[], bytes]
+        make: Callable[[], Rendered]
         if target.kind is Kind.LIST:
             projects = await index.list()
             length = len(projects.names)
             list_of = simple_json.render_list if representation is Representation.JSON else simple_html.render_list
-            make = lambda: list_of(projects)  # noqa: E731  run here or in a thread
+            make = lambda: Rendered.of(list_of(projects))  # noqa: E731  run here or in a thread
         else:
             page = await index.page(target.project)
             length = len(page.files)

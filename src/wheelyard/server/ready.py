@@ -17,6 +17,7 @@ from wheelyard.protocol.http import accepts_encoding, etag_of, if_none_match
 from wheelyard.protocol.negotiation import Representation, negotiate
 from wheelyard.server.answers import Answer, Header, head_of
 from wheelyard.server.large_body import FROM_BYTES, LargeBody
+from wheelyard.server.rows import Rendered
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -142,19 +143,21 @@ def accepted_representation(header: bytes | None) -> Representation:
     return negotiate(None if header is None else header.decode("latin-1"))
 
 
-def make_page(content: bytes, *, revision: str, representation: Representation, headers: tuple[Header, ...]) -> Ready:
+def make_page(
+    rendered: Rendered, *, revision: str, representation: Representation, headers: tuple[Header, ...]
+) -> Ready:
     """
     Make the answer of one page.
 
     Args:
-        content: The page in its representation.
+        rendered: The page in its representation.
         revision: What it was rendered from.
         representation: Its media type.
         headers: Caching headers, sent with 200 and 304 alike.
     """
-    content_type = representation.content_type
+    content, content_type = rendered.content, representation.content_type
     # The type is part of the validator: two representations may have the same bytes (RFC 9110 section 8.8.3).
-    etag = etag_of(content_type + b"\0" + content).encode("ascii")
+    etag = etag_of(rendered.identity, kind=content_type).encode("ascii")
     if representation is not Representation.JSON:
         headers = (*headers, HTML_POLICY)
     identity = _encoded(content, etag=etag, content_type=content_type, headers=headers)
