@@ -1,0 +1,120 @@
+"""`wheelyard warm`: what lock files name is fetched, and a server without a network serves it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wheelyard.testing.fake_upstream import Answer, FakeUpstream, UpstreamFile
+
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., Any]
+
+SDIST = UpstreamFile(filename="six-1.0.tar.gz", content=b"sdist of six")
+WHEEL = UpstreamFile(filename="six-1.0-py3-none-any.whl", content=b"wheel of six", metadata=b"Metadata-Version: 2.1\n")
+OLD = UpstreamFile(filename="six-0.9.tar.gz", content=b"old")
+BETA = UpstreamFile(filename="six-2.0b1.tar.gz", content=b"beta")
+YANKED = UpstreamFile(filename="six-1.5.tar.gz", content=b"yanked", yanked="leaks")
+ALL = (SDIST, WHEEL, OLD, BETA, YANKED)
+
+
+@pytest.fixture
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as fake:
+        fake.offer("six", *ALL)
+        yield fake
+
+
+@pytest.fixture
+def root(tmp_path: Path, upstream: FakeUpstream) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "config.toml").write_text(
+        '[main]\ntype = "file_system"\nread_secret = "r"\nwrite_secret = "w"\n'
+        f'[upstream.one]\nurl = "{upstream.root}"\n'
+    )
+    return folder
+
+
+def kept(root: Path) -> set[str]:
+    return {path.name for path in (root / "cache" / "upstream" / "one" / "storage").rglob("six-*")}
+
+
+CASES = {
+    "exact": ("six==1.0\n", {SDIST.filename, WHEEL.filename}),
+    "one hash": (f"six==1.0 --hash=sha256:{SDIST.sha256}\n", {SDIST.filename}),
+    "newest": ("six\n", {SDIST.filename, WHEEL.filename}),
+    "below": ("six<1\n", {OLD.filename}),
+    "yanked but pinned": ("six==1.5\n", {YANKED.filename}),
+    "beta but pinned": ("six==2.0b1\n", {BETA.filename}),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_requirements(run: Run, root: Path, tmp_path: Path, text: str, expected: set[str]) -> None:
+    """The files that a requirement names are fetched, and no others."""
+    (tmp_path / "requirements.txt").write_text(text)
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert (done.code, done.err) == (0, "")
+    assert kept(root) == expected
+    assert f"{len(expected)} files fetched" in done.out
+
+
+def test_again(run: Run, root: Path, tmp_path: Path, upstream: FakeUpstream) -> None:
+    """What is here already is not fetched again."""
+    (tmp_path / "requirements.txt").write_text("six==1.0\n")
+    run("warm", "requirements.txt", "--root", str(root))
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert "0 files fetched (0.0 MB), 2 were here" in done.out
+    assert upstream.asked(SDIST.path) == upstream.asked(WHEEL.path) == 1
+
+
+def test_lock_and_patterns(run: Run, root: Path, tmp_path: Path) -> None:
+    """Of a lock only files that match are fetched, when patterns are given; with their metadata."""
+    (tmp_path / "uv.lock").write_text(
+        '[[package]]\nname = "six"\nversion = "1.0"\nsource = { registry = "https://x.example/simple" }\n'
+        f'sdist = {{ url = "https://x.example/{SDIST.filename}", hash = "sha256:{SDIST.sha256}" }}\n'
+        f'wheels = [{{ url = "https://x.example/{WHEEL.filename}", hash = "sha256:{WHEEL.sha256}" }}]\n'
+    )
+    done = run("warm", "uv.lock", "--root", str(root), "--files", "*.whl")
+    assert (done.code, kept(root)) == (0, {WHEEL.filename})
+
+
+def test_what_cannot_be_had(run: Run, root: Path, tmp_path: Path, upstream: FakeUpstream) -> None:
+    """Everything that could not be had is told, the rest is fetched, and the exit code is 1."""
+    upstream.script(WHEEL.path, Answer(body=b"wrong bytes!"))
+    (tmp_path / "requirements.txt").write_text("six==1.0\nseven==1.0\nsix==9.9\n-e .\n")
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert done.code == 1
+    assert kept(root) == {SDIST.filename}
+    for text in ("passed over: '-e .'", WHEEL.filename, "'seven'", "no file of project 'six'"):
+        assert text in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (["missing.txt"], 2, "'missing.txt' cannot be read"),
+        (["requirements.txt", "--index", "other"], 1, "other"),
+        ([], 2, "FILE"),
+    ],
+    ids=["no file", "no index", "nothing"],
+)
+def test_wrong_use(run: Run, root: Path, tmp_path: Path, arguments: list[str], code: int, text: str) -> None:
+    """What cannot be done is said."""
+    (tmp_path / "requirements.txt").write_text("six\n")
+    done = run("warm", *arguments, "--root", str(root))
+    assert done.code == code
+    assert text in done.err
+
+
+def test_nothing_behind(run: Run, root: Path, tmp_path: Path) -> None:
+    """An index with nothing behind it cannot be warmed, and an offline server fetches nothing."""
+    (tmp_path / "requirements.txt").write_text("six\n")
+    config = (root / "config.toml").read_text()
+    (root / "config.toml").write_text(config + "[server]\noffline = true\n")
+    assert "offline" in run("warm", "requirements.txt", "--root", str(root)).err
+    (root / "config.toml").write_text(config.replace("[main]\n", "[main]\nupstreams = []\n"))
+    assert "nothing stands behind" in run("warm", "requirements.txt", "--root", str(root)).err
