@@ -282,7 +282,7 @@ class AdvisoryDatabase:
                     _check(connection)
                     self._checked = state
                 return question(connection)
-        except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError) as error:
+        except (sqlite3.Error, msgspec.MsgspecError, ValueError, KeyError, TypeError) as error:
             raise PolicyUnavailable(f"the advisories cannot be read: {shown(error)}", hint=_HINT) from error
 
 
