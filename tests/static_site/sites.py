@@ -30,14 +30,14 @@ def touched(folder: Path) -> dict[str, int]:
     return {name: (folder / name).stat().st_ino for name in tree(folder)}
 
 
-def build_to(root: Root, destination: Destination, **options: bool) -> Report:
+def build_to(root: Root, destination: Destination) -> Report:
     """Build a site of a ROOT to any destination, as the command does."""
 
     async def act() -> Report:
         async with open_index(root.settings, "main") as index:
             await anyio.to_thread.run_sync(destination.open)
             try:
-                return await SiteBuild(index, destination, Options(look=Look("main"), **options)).run()
+                return await SiteBuild(index, destination, Options(look=Look("main"))).run()
             finally:
                 await anyio.to_thread.run_sync(destination.close)
 

@@ -143,7 +143,7 @@ def test_branch_is_made_and_holds_the_site(build: Build, repository: Path, site:
     assert build(to=f"git+file://{repository}#gh-pages") == 0
     build()
     made = tree(checkout(repository, tmp_path / "clone"))
-    assert made == {path: content for path, content in tree(site).items()}
+    assert made == tree(site)
     assert log(repository) == ["main: 3 projects changed"]
 
 

@@ -51,7 +51,7 @@ def test_everything_is_there(build: Build, root: Root, site: Path) -> None:
     ("case_matters", "expected"),
     [(True, {"Flask_Login", "flask.login", "flask_login"}), (False, {"Flask_Login", "flask.login"})],
 )
-def test_other_spellings(case_matters: bool, expected: set[str]) -> None:
+def test_other_spellings(*, case_matters: bool, expected: set[str]) -> None:
     """Spellings come from file names and from underscores; where case does not matter no two differ by it alone."""
     names = ("Flask_Login-1.0-py3-none-any.whl", "Flask-Login-1.0.tar.gz", "flask.login-2.0.zip", "other-1.0.zip")
     files = tuple(DistFile(filename=Filename(name), url=name) for name in names)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 from anyio import to_thread
 
@@ -22,6 +24,8 @@ from wheelyard.protocol import simple_html, simple_json
 from wheelyard.site import layout
 from wheelyard.site.projects import METADATA
 from wheelyard.storage.interface import LocalPath
+
+_SOMEWHERE: Final = "https://static.invalid/simple/"
 
 
 class StaticIndex(IndexReader):
@@ -59,7 +63,10 @@ class StaticIndex(IndexReader):
             if (content := self._read(project, layout.JSON_NAME)) is not None:
                 return simple_json.parse_page(content)
             if (content := self._read(project, layout.HTML_NAME)) is not None:
-                return simple_html.parse_page(content, base_url=f"{self._folder.as_uri()}/{project}/", project=project)
+                base = f"{_SOMEWHERE}{project}/"  # pages are read as from the web, whose links a `file:` address may not have
+                page = simple_html.parse_page(content, base_url=base, project=project)
+                files = tuple(replace(file, url=file.url.removeprefix(base)) for file in page.files)
+                return replace(page, files=files)
             raise ProjectNotFound(project)
 
         try:
