@@ -658,9 +658,18 @@ class SiteError(WheelyardError):
 
 
 class TagSourceError(WheelyardError):
-    """A repository, or one of its tags, cannot become part of an index of tags; what was published stays."""
+    """
+    A repository, or one of its tags, cannot become part of an index of tags; what was published stays.
+
+    Attributes:
+        passing: Whether the same may go well the next time.
+    """
 
     code = "tag-source"
+
+    def __init__(self, message: str, *, passing: bool = False) -> None:
+        super().__init__(message)
+        self.passing = passing
 
 
 class ConfigError(WheelyardError):

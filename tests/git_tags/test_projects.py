@@ -52,7 +52,6 @@ def _read(files: dict[str, str]) -> StaticProject:
             "1.2",
             id="pdm-file",
         ),
-        pytest.param({"pyproject.toml": PROJECT + '[tool.pdm.version]\nsource = "scm"\n'}, None, id="pdm-scm"),
         pytest.param(
             {
                 "pyproject.toml": PROJECT + '[build-system]\nbuild-backend = "flit_core.buildapi"\n',
@@ -133,6 +132,7 @@ def test_where_versions_stand(files: dict[str, str], version: str | None) -> Non
         pytest.param({"setup.py": "setup(name='a', version='1')\nsetup(name='b', version='2')"}, id="two-setups"),
         pytest.param({"setup.py": "(" * 5000}, id="nested"),
         pytest.param({"setup.cfg": "no section\n"}, id="broken-cfg"),
+        pytest.param({"pyproject.toml": PROJECT + '[tool.pdm.version]\nsource = "scm"\n'}, id="pdm-scm"),
         pytest.param({}, id="empty"),
     ],
 )

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from plugins.git_repositories import MakeRepo, Repo, git, pyproject
+from plugins.git_repositories import MakeRepo, Repo, git, git_program, pyproject
 from plugins.tag_world import World
 from wheelyard.errors import StorageUnavailable
 from wheelyard.index.hosted import record_key
 from wheelyard.index.interface import SetStatus, Yank
-from wheelyard.index.tags.sources import Package, Repository, TagLimits, place_of
+from wheelyard.index.tags.refresh import TagsRefresh
+from wheelyard.index.tags.sources import Package, Repository, TagLimits, TagSources, place_of
 from wheelyard.model import NormalizedName, ProjectStatus
 from wheelyard.protocol.names import normalize
 
@@ -200,6 +201,35 @@ async def test_git_that_takes_too_long(
     monkeypatch.setenv("PATH", str(slow.parent), prepend=":")
     (trouble,) = (await world.look(good, limits=TagLimits(git_timeout_s=1))).troubles
     assert "git did not finish within 1 seconds" in trouble.line
+
+
+async def test_passing_trouble_is_tried_again(
+    world: World, good: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed for a passing reason is done at the next look of the same server."""
+    flag = tmp_path / "flag"
+    flag.touch()
+    failing = tmp_path / "bin" / "git"
+    failing.parent.mkdir()
+    failing.write_text(
+        f'#!/bin/sh\ncase "$*" in *cat-file*) [ -e {flag} ] && exit 1;; esac\nexec {git_program()} "$@"\n'
+    )
+    failing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(failing.parent), prepend=":")
+    refresh = TagsRefresh(world.index(), TagSources(sources=(Repository(url=good.url),)))
+    assert len((await refresh.run()).troubles) == 1
+    flag.unlink()
+    assert (await refresh.run()).added == ["good-1.0.tar.gz"]
+
+
+async def test_a_damaged_copy_is_made_again(world: World, good: Repo) -> None:
+    """A copy of a repository that was damaged, as by a crash, is thrown away and fetched anew."""
+    await world.look(good)
+    (copy,) = (world.folder / "git").glob("*.git")
+    (copy / "HEAD").unlink()
+    good.release("good", "1.1")
+    report = await world.look(good)
+    assert (report.added, report.troubles) == (["good-1.1.tar.gz"], [])
 
 
 async def test_a_machine_without_git(world: World, good: Repo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from plugins.forge_lists import Forge
-from plugins.git_repositories import GitHost, MakeRepo
+from plugins.git_repositories import GitHost, MakeRepo, Repo
 from plugins.tag_world import World
 from wheelyard.index.tags.refresh import TagsRefresh
 from wheelyard.index.tags.sources import Credential, HostKind, Repository, TagSources
@@ -74,11 +74,26 @@ async def test_looking_again_is_one_conditional_request(
 ) -> None:
     """The list of releases is asked for with its ETag, and an answer of 304 costs nothing."""
     _attach(forge, source, wheel)
-    refresh = TagsRefresh(world.index(), TagSources(sources=(source,)))
+    forge.authorization = "Bearer t0ken"
+    secret = Credential(host=forge.url.removeprefix("http://"), username="u", secret="t0ken")
+    refresh = TagsRefresh(world.index(), TagSources(sources=(source,), credentials=(secret,)))
     await refresh.run()
     forge.statuses.clear()
     assert (await refresh.run()).added == []
     assert forge.statuses == [304]
+
+
+async def test_without_a_credential_hosts_are_asked_seldom(
+    world: World, forge: Forge, source: Repository, wheel: bytes, git_host: GitHost
+) -> None:
+    """Without a credential a host is asked again only for a new tag, or after an hour: it counts such requests."""
+    refresh = TagsRefresh(world.index(), TagSources(sources=(source,)))
+    await refresh.run()
+    await refresh.run()
+    assert len(forge.requests) == 1
+    Repo(git_host.folder / "acme/demo").release("demo", "1.1")
+    _attach(forge, source, wheel)
+    assert (await refresh.run()).added == ["demo-1.1.tar.gz", WHEEL]
 
 
 async def test_the_token_stays_with_its_host(world: World, forge: Forge, source: Repository, wheel: bytes) -> None:

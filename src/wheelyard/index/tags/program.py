@@ -146,7 +146,7 @@ class Git:
     ) -> BinaryIO:
         program = shutil.which("git", path=self._environ.get("PATH"))
         if program is None:
-            raise TagSourceError("the program git is not installed on this machine")
+            raise TagSourceError("the program git is not installed on this machine", passing=True)
         with contextlib.ExitStack() as opened:
             source = opened.enter_context(tempfile.TemporaryFile(dir=self.folder))
             errors = opened.enter_context(tempfile.TemporaryFile(dir=self.folder))
@@ -170,9 +170,9 @@ class Git:
             if why is not None:
                 if grows is not None:
                     shutil.rmtree(grows, ignore_errors=True)
-                raise TagSourceError(why)
+                raise TagSourceError(why, passing=why != watched.too_large)
             if process.returncode != 0:
-                raise TagSourceError(_complaint(errors))
+                raise TagSourceError(_complaint(errors), passing=True)
             output.seek(0)
             opened.pop_all()
             source.close()
@@ -247,6 +247,16 @@ class Mirror:
         Raises:
             TagSourceError: The repository cannot be fetched.
         """
+        try:
+            return self._having(wanted)
+        except TagSourceError as error:
+            if not error.passing or not self.path.is_dir():
+                raise
+            # The host answered a moment ago: more likely this copy is damaged, and it can always be made again.
+            shutil.rmtree(self.path, ignore_errors=True)
+            return self._having(wanted)
+
+    def _having(self, wanted: Mapping[str, str]) -> dict[str, str]:
         here = self._commits()
         missing = [tag for tag, commit in wanted.items() if here.get(tag) != commit]
         if missing:
@@ -327,7 +337,12 @@ class Mirror:
 
 
 class _Watched:
-    """One running git, and what it may not exceed."""
+    """
+    One running git, and what it may not exceed.
+
+    Attributes:
+        too_large: What `wait` says when it printed more than it may.
+    """
 
     def __init__(
         self, process: subprocess.Popen[bytes], output: BinaryIO, errors: BinaryIO, limit_bytes: int, grows: Path | None
@@ -335,6 +350,7 @@ class _Watched:
         self._process = process
         self._files = ((output, limit_bytes), (errors, _TEXT_LIMIT_BYTES))
         self._grows = grows
+        self.too_large = f"its files take more than {limit_bytes} bytes"
 
     def wait(self, stopping: threading.Event, timeout_s: float, repository_bytes: int) -> str | None:
         """Wait for the end; when it has to be ended early, return why."""
@@ -346,7 +362,7 @@ class _Watched:
                     self._process.wait(_LOOK_EVERY_S)
                 ended = self._process.returncode is not None
                 if any(os.fstat(file.fileno()).st_size > limit for file, limit in self._files):
-                    return f"its files take more than {self._files[0][1]} bytes"
+                    return self.too_large
                 if self._grows is not None and (ended or time.monotonic() >= measure_at):
                     if _size(self._grows) > repository_bytes:
                         return f"the repository takes more than {repository_bytes} bytes"

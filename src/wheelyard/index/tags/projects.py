@@ -163,11 +163,12 @@ def _dynamic_version(document: Mapping[str, object], name: str, read: ReadFile) 
             else _from_tag(hatch, "vcs", document)
         )
     if pdm:
-        return (
-            _version_in(_text(pdm, "path"), read, ("__version__",))
-            if _text(pdm, "source") == "file"
-            else _from_tag(pdm, "scm", document)
-        )
+        if _text(pdm, "source") != "file":
+            # Other builds find it in PKG-INFO; this one looks for a repository and fails.
+            raise TagSourceError(
+                "pdm takes its version from Git, and cannot build an archive; write it into pyproject.toml"
+            )
+        return _version_in(_text(pdm, "path"), read, ("__version__",))
     if _text(_table(document, "tool", "poetry"), "version") is not None and not _reads_tags(document):
         return _text(_table(document, "tool", "poetry"), "version")
     backend = _text(_table(document, "build-system"), "build-backend") or ""

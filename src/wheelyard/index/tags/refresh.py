@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ from wheelyard.protocol.names import same_version, version_key
 from wheelyard.storage.spool import Spool
 
 _BATCH_FILES = 20  # releases listed in one swap of a record: bounds how many archives wait on disk
+_ASK_UNKNOWN_S = 60 * 60  # an hour: GitHub answers 60 requests an hour to an address without a credential
 _LOCK_NAME = "refresh.lock"
 
 _log = structlog.get_logger(__name__)
@@ -78,6 +80,7 @@ class TagsRefresh:
         self._sources = sources
         self._git = Git(index.folder, sources)
         self._answers: dict[str, tuple[str, bytes, str]] = {}
+        self._asked_at: dict[str, float] = {}
         self._judged: dict[tuple[str, str, str, str], str | None] = {}
 
     def stop(self) -> None:
@@ -168,13 +171,28 @@ class TagsRefresh:
         if looked.error is not None:
             report.troubles.append(Trouble(source=url, text=looked.error.message))
             return
+        before = len(report.added)
         report.troubles += moved_tags(url, records.releases(url), looked.tags)
         for package in looked.repository.packages:
             await self._take_package(looked, package, records, report, tell)
-        if looked.repository.wheels and looked.repository.kind is not None and looked.repository.api_url is not None:
+        is_new = len(report.added) > before
+        if self._asks_for_wheels(looked.repository, is_new=is_new):
+            assert looked.repository.kind is not None
+            assert looked.repository.api_url is not None
             api = apis.of(looked.repository.kind, looked.repository.api_url)
             wheels = AttachedWheels(self._index, looked.repository, api, report, tell)
             await wheels.take(records.releases(url))
+
+    def _asks_for_wheels(self, repository: Repository, *, is_new: bool) -> bool:
+        """Tell whether a host is asked for wheels now: without a credential only now and then, since hosts count that."""
+        if not repository.wheels or repository.kind is None or repository.api_url is None:
+            return False
+        asked_at = self._asked_at.get(repository.url)
+        is_recent = asked_at is not None and time.monotonic() - asked_at < _ASK_UNKNOWN_S
+        if is_recent and not is_new and self._sources.credential(repository.api_url) is None:
+            return False
+        self._asked_at[repository.url] = time.monotonic()
+        return True
 
     async def _take_package(
         self, looked: _Looked, package: Package, records: Records, report: RefreshReport, tell: Tell
@@ -217,7 +235,7 @@ class TagsRefresh:
 
     def _refuse(self, at: TaggedCommit, error: Exception, report: RefreshReport) -> None:
         text = error.message if isinstance(error, WheelyardError) else f"this server's disk did not take it: {error}"
-        if isinstance(error, TagSourceError):
+        if isinstance(error, TagSourceError) and not error.passing:
             self._judged[at.repository.url, at.package.subdirectory, at.tag, at.commit] = text
         report.troubles.append(Trouble(source=at.repository.url, tag=at.tag, text=text))
 
