@@ -220,7 +220,8 @@ def test_secrets_beside_tokens_outlive_a_restart_without_github(
 @pytest.mark.parametrize("downloads", ["stream", "redirect"])
 def test_conditions_and_ranges(team: Team, start_server: StartServer, tmp_path: Path, downloads: str) -> None:
     """HEAD and 304 are answered from the record; ranges are right, streamed or after a redirect."""
-    server = start(team, start_server, tmp_path, config=f'downloads = "{downloads}"\n')
+    cache = "cache_bytes = 0\n" if downloads == "redirect" else ""  # what is in the cache is sent from there
+    server = start(team, start_server, tmp_path, config=f'downloads = "{downloads}"\n{cache}')
     path = WheelBuilder(name="demo", files={"demo/data.bin": os.urandom(30_000_000)}).build(tmp_path)
     assert upload(server, path, team.writer).status_code == 200
     url, content = f"/simple/demo/{path.name}", path.read_bytes()
@@ -448,7 +449,8 @@ def test_loopback_mode_starts_with_few_calls(team: Team, tmp_path: Path) -> None
     with _loopback(team, tmp_path / "home", team.writer) as (process, url, log):
         server = LiveServer(url, tmp_path, process, log, index="main")
         assert get(server, "/simple/demo/", _password(log)).status_code == 200
-        asked = [f"{call.method} {call.path}" for call in team.github.calls[before:]]
+        # The archive itself comes from a signed address of another host, which counts against no limit.
+        asked = [call.path for call in team.github.calls[before:] if not call.path.startswith("/codeload/")]
         assert len(asked) <= 2, asked
 
 
