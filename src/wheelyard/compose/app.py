@@ -19,6 +19,7 @@ from wheelyard.compose.policy import make_policed, squatted, watching
 from wheelyard.compose.upstreams import Upstreams, open_upstreams
 from wheelyard.errors import ConfigError
 from wheelyard.index.hosted import HostedIndex
+from wheelyard.index.names_file import NamesFile
 from wheelyard.index.upstream_memory import UpstreamCounters
 from wheelyard.protocol.upload_form import FormLimits
 from wheelyard.server.app import App, Parts, State
@@ -142,7 +143,8 @@ class Server:
                 store = await to_thread.run_sync(make_store, settings, index)  # reads which backends are installed
                 await store.start()
                 opened.push_async_callback(store.stop)
-                hosted = make_hosted(settings, index, store)
+                names = NamesFile(settings.root / "state" / f"names-{index.name}")
+                hosted = make_hosted(settings, index, store, names=names)
                 await take_over_predecessor(settings, index, hosted)
                 refreshing = make_refreshing(index, hosted)
                 if refreshing is not None:
@@ -150,7 +152,8 @@ class Server:
                     looking.append(refreshing)
                 elsewhere = upstreams.behind(index)
                 origin = "" if elsewhere is None else elsewhere.url
-                policed = make_policed(settings, index, hosted, elsewhere, origin=origin)
+                parts = upstreams.parts(index)
+                policed = make_policed(settings, index, hosted, elsewhere, origin=origin, parts=parts)
                 served.append(
                     Served(
                         name=index.name,

@@ -16,6 +16,7 @@ from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import Index, IndexReader
 from wheelyard.index.layered import LayeredIndex
+from wheelyard.index.names_file import NamesFile
 from wheelyard.settings import IndexSettings, LimitSettings, Settings
 from wheelyard.settings.git_sources import GitOptions
 from wheelyard.storage.interface import BackendContext
@@ -68,14 +69,16 @@ def publish_limits(index: IndexSettings, limits: LimitSettings) -> PublishLimits
     )
 
 
-def make_hosted(settings: Settings, index: IndexSettings, store: Store) -> HostedIndex:
-    """Make our own part of one index."""
+def make_hosted(
+    settings: Settings, index: IndexSettings, store: Store, *, names: NamesFile | None = None
+) -> HostedIndex:
+    """Make our own part of one index; a server keeps its names for the next start."""
     limits = publish_limits(index, settings.limits)
     if isinstance(index.options, GitOptions):
         from wheelyard.compose.git_sources import make_tagged  # noqa: PLC0415  not for who has no such index
 
         return make_tagged(settings, index, store, limits=limits)
-    return HostedIndex(index.name, store, limits=limits, clock=now_utc)
+    return HostedIndex(index.name, store, limits=limits, clock=now_utc, names=names)
 
 
 def make_index(hosted: HostedIndex, upstream: IndexReader | None) -> Index:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
@@ -25,6 +26,7 @@ from wheelyard.errors import (
     MetadataNotFound,
     ProjectNotFound,
     RecordDamaged,
+    StorageError,
 )
 from wheelyard.index import records
 from wheelyard.index.checks import CheckedUpload, PublishLimits, guess_project, new_file, prepare
@@ -39,6 +41,7 @@ from wheelyard.index.interface import (
     StreamBody,
     Upload,
 )
+from wheelyard.index.names_file import KnownNames, NamesFile
 from wheelyard.index.parsed_pages import ParsedPages
 from wheelyard.index.row_memory import RowMemory
 from wheelyard.model import DistFile, Filename, Key, NormalizedName, ProjectList, ProjectPage, Revision
@@ -55,6 +58,8 @@ PREFIX = "simple/"
 RECORD_NAME = "index.json"
 METADATA_SUFFIX = ".metadata"
 ROWS_LIMIT = 20_000  # of records; a row with its place costs about a kilobyte
+LOOK_AGAIN_AFTER_S = 2.0
+SAVE_NAMES_AFTER = 500  # changes; as many records are looked at again after a start
 METADATA_LIMIT_BYTES = 16 * 1024 * 1024  # a METADATA file longer than 16 MiB was never accepted by `checks`
 
 
@@ -154,9 +159,18 @@ class HostedIndex(Index):
         store: Where records and files are.
         limits: What an upload may be.
         clock: Tells the time of a publish, UTC.
+        names: Where the names of the projects are kept for the next start; None keeps them nowhere.
     """
 
-    def __init__(self, name: str, store: Store, *, limits: PublishLimits, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        *,
+        limits: PublishLimits,
+        clock: Callable[[], datetime],
+        names: NamesFile | None = None,
+    ) -> None:
         self.name = name
         self.store = store
         self._limits = limits
@@ -166,6 +180,10 @@ class HostedIndex(Index):
         self._names: frozenset[str] = frozenset()
         self._shown: ProjectList = ProjectList()
         self._cursor: str | None = None
+        self._names_file = names
+        self._unsaved = 0
+        self._corrections = 0  # of the list, which no record told
+        self._looking_again: asyncio.Task[None] | None = None
         self._list_lock = asyncio.Lock()
 
     # -- reading ---------------------------------------------------------------------------------------------------
@@ -173,15 +191,20 @@ class HostedIndex(Index):
     async def list(self) -> ProjectList:
         """List the projects; costs one question to the store when nothing changed."""
         async with self._list_lock:
+            if self._cursor is None and self._names_file is not None:
+                known = await to_thread.run_sync(self._names_file.load)
+                if known is not None:
+                    self._cursor = known.cursor
+                    self._take_names(known.names)
+                    self._looking_again = asyncio.create_task(self._look_again())
             changes = await self.store.changes(self._cursor)
             if changes.complete:
                 names = frozenset(filter(None, map(_project_of, changes.keys)))
             else:
                 names = await self._patched(changes.keys)
-            if names != self._names:
-                self._names = names
-                self._shown = ProjectList(names=tuple(sorted(names)))
+            self._take_names(names)
             self._cursor = changes.cursor
+            await self._save_names(len(changes.keys), complete=changes.complete)
             return self._shown
 
     async def page(self, project: NormalizedName) -> ProjectPage:
@@ -227,7 +250,8 @@ class HostedIndex(Index):
 
     def peek_list(self) -> str | None:
         """Ask the store whether any record changed, without waiting."""
-        return self.store.peek_changes()
+        token = self.store.peek_changes()
+        return token if token is None or not self._corrections else f"{token}.{self._corrections}"
 
     # -- writing ---------------------------------------------------------------------------------------------------
 
@@ -407,6 +431,30 @@ class HostedIndex(Index):
             else:
                 names.discard(project)
         return frozenset(names)
+
+    async def _look_again(self) -> None:
+        """List everything once after a start from the file: people may have copied or removed projects by hand meanwhile."""
+        await anyio.sleep(LOOK_AGAIN_AFTER_S)
+        with suppress(StorageError):  # then what the file said goes on being patched
+            changes = await self.store.changes(None)
+            async with self._list_lock:
+                names = frozenset(filter(None, map(_project_of, changes.keys)))
+                self._corrections += names != self._names
+                self._take_names(names)
+                self._cursor = changes.cursor
+
+    def _take_names(self, names: frozenset[str]) -> None:
+        if names != self._names:
+            self._names = names
+            self._shown = ProjectList(names=tuple(sorted(names)))
+
+    async def _save_names(self, changed: int, *, complete: bool) -> None:
+        """Save the names for the next start, when that will spare it more than it costs now."""
+        self._unsaved += changed
+        if self._names_file is None or self._cursor is None or not (complete or self._unsaved >= SAVE_NAMES_AFTER):
+            return
+        self._unsaved = 0
+        await to_thread.run_sync(self._names_file.save, KnownNames(self._cursor, self._names))
 
     async def _exists(self, key: Key) -> bool:
         seen = self.store.peek(key)
