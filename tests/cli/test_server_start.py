@@ -19,7 +19,7 @@ GOOD = '[main]\ntype = "file_system"\nread_secret = "r"\nwrite_secret = "w"\n'
 
 def test_mistakes_are_listed(run: Run, tmp_path: Path) -> None:
     """All mistakes of file and flags stand on stderr, one a line, and the exit code is 2."""
-    (tmp_path / "config.toml").write_text(GOOD + 'read_secert = 1\n[server]\nprot = 1\n[x]\ntype = "github"\n')
+    (tmp_path / "config.toml").write_text(GOOD + 'read_secert = 1\n[server]\nprot = 1\n[x]\ntype = "nowhere"\n')
     done = run("server", str(tmp_path / "root"), "--config", "config.toml", "--port", "many", "--threads=0")
     assert (done.code, done.out) == (2, "")
     lines = done.err.splitlines()
@@ -28,7 +28,7 @@ def test_mistakes_are_listed(run: Run, tmp_path: Path) -> None:
     assert "  config.toml: [server] prot: unknown key; did you mean 'port'?" in lines
     assert "  command line: port: must be a whole number, not the text 'many'" in lines
     assert "  command line: threads: must be at least 1, not 0" in lines
-    assert any("cannot keep packages on GitHub" in line for line in lines)
+    assert any("unknown backend type 'nowhere'" in line for line in lines)
 
 
 def test_root_given_twice(run: Run) -> None:

@@ -99,7 +99,7 @@ def test_damaged_file_is_named(run: Run, root: Path) -> None:
         (("file_system", "old", "--config", "config.toml", "--secret-env", "UNSET"), 2, "'UNSET' is not set"),
         (("file_system", "old", "--owner", "x"), 2, "[old] owner: unknown key"),
         (("file_system", "old", "--owner", "x", "--config", "config.toml"), 2, "give --config or --owner, not both"),
-        (("github", "old", "--owner", "x", "--repo", "y"), 2, "cannot keep packages on GitHub"),
+        (("nowhere", "old", "--owner", "x", "--repo", "y"), 2, "unknown backend type 'nowhere'"),
     ],
 )
 def test_refused(run: Run, root: Path, arguments: tuple[str, ...], code: int, expected: str) -> None:

@@ -139,12 +139,6 @@ def test_unknown_type_names_what_is_installed(mistakes: Mistakes) -> None:
     assert "memory" in line
 
 
-def test_github_is_not_there_yet(mistakes: Mistakes) -> None:
-    """The predecessor's other backend is refused with a text that says so."""
-    (line,) = mistakes('[p]\ntype = "github"\nowner = "o"\nrepo = "r"\n')
-    assert "cannot keep packages on GitHub" in line
-
-
 @pytest.mark.parametrize("name", sorted(RESERVED))
 def test_reserved_name_is_refused(mistakes: Mistakes, name: str) -> None:
     """No index is called like the first segment of one of the server's own URLs."""

@@ -29,9 +29,6 @@ OWN_TABLES: Final = ("server", "limits", "upstream")
 APP_KEYS: Final = ("app_id", "installation_id", "private_key")
 """What an admin secret has in place of `raw` when the server works as a GitHub App."""
 
-_COMING: Mapping[str, str] = {
-    "github": "; this build cannot keep packages on GitHub: install a plug-in that brings the backend 'github'",
-}
 _NAME_LIMIT = 100  # characters; the name is a folder and a part of every URL
 _SECRETS = ("read_secret", "write_secret")
 _COMMON_KEYS: Mapping[str, Key] = {
@@ -224,7 +221,7 @@ def _options_class(table: Mapping[str, object], place: Place, options: LoadOptio
     try:
         return options(backend_type)
     except WheelyardError as error:
-        place.refuse("type", error.message + _COMING.get(backend_type, ""))
+        place.refuse("type", error.message)
         return None
 
 
