@@ -107,10 +107,10 @@ def serve(upstream: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("NO_PROXY", "*")
     with ExitStack() as opened:
 
-        def start(policy: str = "", *, settings: str = "") -> PolicedServer:
-            config = f'[main]\ntype = "memory"\n{SECRETS}{settings}[main.policy]\n{policy}\n'
+        def start(policy: str = "", *, further: str = "") -> PolicedServer:
+            config = f'[main]\ntype = "memory"\n{SECRETS}[main.policy]\n{policy}\n{further}'
             root = tmp_path / "root"
-            overrides = {"extra_index_url": upstream.root}
+            overrides = {"extra_index_url": "" if further else upstream.root}
             app, _ = make_app(load_settings(root, config=config, text_allowed=True, overrides=overrides))
             server = opened.enter_context(LoopbackServer(app, lifespan=True))
             client = httpx2.Client(base_url=server.url, auth=("main", "write-secret-2"), trust_env=False)

@@ -176,6 +176,19 @@ def test_why(serve: Serve, six: FakeUpstream) -> None:
     assert server.client.get("/main/api/v1/why/six/1.2").json()["files"] == [young]
 
 
+def test_why_of_several(serve: Serve, six: FakeUpstream) -> None:
+    """Of several upstreams the one that answers is named, and a name that none has is told of all."""
+    with FakeUpstream() as first:
+        first.offer("seven", wheel("seven", "1.0", uploaded=days_ago(90)))
+        upstreams = f'[upstream.near]\nurl = "{first.root}"\n[upstream.far]\nurl = "{six.root}"\n'
+        server = serve('minimum_age = "7d"', further=upstreams)
+        for project, name in (("seven", "upstream 'near'"), ("six", "upstream 'far'")):
+            assert name in server.client.get(f"/api/v1/why/{project}").json()["summary"]
+        nobody = server.client.get("/api/v1/why/eight").json()
+        assert first.root in nobody["summary"]
+        assert six.root in nobody["summary"]
+
+
 def test_why_ours(serve: Serve, upstream: FakeUpstream) -> None:
     """Of a project of ours it is told that no other index is asked, and none is."""
     server = serve('minimum_age = "7d"')

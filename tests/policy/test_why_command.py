@@ -82,7 +82,7 @@ def test_running_server(serve: Serve, six: FakeUpstream, capsys: pytest.CaptureF
     code, out, _ = told("why", "six", *where, capsys=capsys)
     assert code == 0
     first, *rest = out.splitlines()
-    assert first == f"'six' comes from {six.root}; the policy leaves out 1 of 2 files"
+    assert first == f"'six' comes from upstream 'extra-index-url' ({six.root}); the policy leaves out 1 of 2 files"
     assert rest[0].startswith("  1.1: left out until 20")
     assert rest[0].endswith("must be 7 days old")
     assert rest[1:] == ["  1.0: offered"]

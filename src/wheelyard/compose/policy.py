@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -42,7 +42,13 @@ class Policed:
 
 
 def make_policed(
-    settings: Settings, index: IndexSettings, hosted: IndexReader, upstream: IndexReader | None, *, origin: str
+    settings: Settings,
+    index: IndexSettings,
+    hosted: IndexReader,
+    upstream: IndexReader | None,
+    *,
+    origin: str,
+    parts: Sequence[tuple[str, IndexReader]] = (),
 ) -> Policed:
     """
     Put the policy of one index in front of the other indexes. Without a policy, nothing stands in the way.
@@ -53,6 +59,7 @@ def make_policed(
         hosted: Its own projects.
         upstream: The other indexes as one; None when there are none.
         origin: What they are called, for people.
+        parts: The other indexes one by one, with what each is called, so that the one that answers can be named.
     """
     policy = index.policy or Policy(squat_check=False)
     database = AdvisoryDatabase(settings.root) if policy.osv_severity is not None else None
@@ -67,7 +74,9 @@ def make_policed(
             expected=policy.squat_expected,
             clock=now_utc,
         )
-    explainer = Explainer(index.name, hosted, behind, origin=origin, clock=now_utc, squats=squats, database=database)
+    explainer = Explainer(
+        index.name, hosted, behind, origin=origin, parts=parts, clock=now_utc, squats=squats, database=database
+    )
     return Policed(upstream if index.policy is None else behind, explainer)
 
 
@@ -84,9 +93,10 @@ async def open_explainer(settings: Settings, name: str) -> AsyncIterator[Explain
         hosted = await opened.enter_async_context(open_index(settings, name))
         index = settings.index(name)
         assert index is not None  # or it could not have been opened
-        elsewhere = (await open_upstreams(settings, opened)).behind(index)
+        upstreams = await open_upstreams(settings, opened)
+        elsewhere, parts = upstreams.behind(index), upstreams.parts(index)
         origin = "" if elsewhere is None else elsewhere.url
-        yield make_policed(settings, index, hosted, elsewhere, origin=origin).explainer
+        yield make_policed(settings, index, hosted, elsewhere, origin=origin, parts=parts).explainer
 
 
 def squatted(catalog: Catalog) -> Mapping[str, int]:

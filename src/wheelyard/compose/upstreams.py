@@ -49,6 +49,11 @@ class Upstreams:
         readers: list[IndexReader] = [*chosen]
         return UpstreamChain(readers, url=", ".join(upstream.url for upstream in chosen))
 
+    def parts(self, index: IndexSettings) -> tuple[tuple[str, IndexReader], ...]:
+        """Return the upstreams behind one index one by one, with what each is called, for people."""
+        names = tuple(self._opened) if index.upstreams is None else index.upstreams
+        return tuple((f"upstream '{name}' ({self._opened[name].url})", self._opened[name]) for name in names)
+
     async def settle(self) -> None:
         """Wait until no download is under way."""
         for upstream in self._opened.values():

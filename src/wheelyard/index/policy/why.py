@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -70,7 +70,8 @@ class Explainer:
         index: Its name.
         hosted: Its own projects.
         elsewhere: The other indexes behind the policy; None when there are none.
-        origin: What the other indexes are called, for people.
+        origin: What the other indexes are called together, for people.
+        parts: Those indexes one by one, in the order they are asked, with what each is called.
         clock: Tells the time, UTC.
         squats: Knows names of ours that others took; None when nobody looks.
         database: Advisories, when the policy asks for them.
@@ -84,6 +85,7 @@ class Explainer:
         *,
         origin: str,
         clock: Callable[[], datetime],
+        parts: Sequence[tuple[str, IndexReader]] = (),
         squats: SquatWatch | None = None,
         database: AdvisoryDatabase | None = None,
     ) -> None:
@@ -92,6 +94,7 @@ class Explainer:
         self._hosted = hosted
         self._elsewhere = elsewhere
         self._origin = origin
+        self._parts = tuple(parts)
         self._clock = clock
         self._database = database
 
@@ -140,14 +143,15 @@ class Explainer:
 
     async def _offered(self, page: ProjectPage, judged: tuple[Judged, ...], version: str | None) -> Explanation:
         files = _of_release(judged, version)
+        origin = await self._answering(page.name)
         left_out = sum(not each.verdict.allowed for each in files)
         what = f"'{page.name}'" if version is None else f"'{page.name}' {version}"
         if not files:
-            text = f"{self._origin} answers for '{page.name}', and has no file of {what}"
+            text = f"{origin} answers for '{page.name}', and has no file of {what}"
         elif not left_out:
-            text = f"{what} comes from {self._origin}; nothing of it is left out"
+            text = f"{what} comes from {origin}; nothing of it is left out"
         else:
-            text = f"{what} comes from {self._origin}; the policy leaves out {left_out} of {len(files)} files"
+            text = f"{what} comes from {origin}; the policy leaves out {left_out} of {len(files)} files"
         return Explanation(
             index=self._index,
             project=page.name,
@@ -159,6 +163,16 @@ class Explainer:
             files=files,
             advisories=await self._advisories(),
         )
+
+    async def _answering(self, project: NormalizedName) -> str:
+        """Return what the index is called that answers for a project that one of them has: the first that has it."""
+        for name, index in self._parts[:-1]:
+            try:
+                await index.page(project)
+            except ProjectNotFound:
+                continue
+            return name
+        return self._parts[-1][0] if self._parts else self._origin
 
     def _nothing(
         self, project: NormalizedName, version: str | None, answers: Answers, text: str, *, rule: str | None = None
