@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.behind import GROUP as BEHIND
 from benchmarks.figures import OURS, REFERENCES, Row, Spread, verdict
 from benchmarks.marks import MARKS
 from benchmarks.place import BenchError
@@ -21,7 +22,7 @@ BEGIN = "<!-- benchmark: begin -->"
 END = "<!-- benchmark: end -->"
 _NOTE_LENGTH = 240
 _RELATIVE = (REQUESTS, LARGE_FILE, COMMANDS)
-_GROUPS = (*_RELATIVE, UPLOADS, START)
+_GROUPS = (*_RELATIVE, BEHIND, UPLOADS, START)
 
 
 def tables(results: Results, *, machine: str, how: str) -> str:

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import commands, ours, sessions, transfer, uploads
+from benchmarks import behind, commands, ours, sessions, transfer, uploads
 from benchmarks.cases import CASES, LARGER_CASES, Asked, Case, many_callers
 from benchmarks.corpus import INDEX, LARGE, MEDIUM, SMALL, Corpus, Size, clone, corpus_of
 from benchmarks.distributions import make_wheel
@@ -167,6 +167,11 @@ class Run:
                 self._many_callers(corpus, asked, running)
                 self._large_file(asked)
                 self._commands(asked)
+                if self._wants("behind"):
+                    self._say("other indexes behind this server")
+                    mine = next(each for each in running if each.subject.key == OURS)
+                    rounds, seconds = self.plan.rounds, self.plan.seconds
+                    behind.measure(mine, corpus, self._work, self.results.row, rounds=rounds, seconds=seconds)
             self._memory_after(name, running)
         if self._wants("uploads"):
             self._uploads(corpus)
