@@ -135,6 +135,44 @@ def test_a_pip_section_of_conda(pair: Pair, client: GetClient, new_venv: NewVenv
     _check(venv)
 
 
+def test_pip_takes_a_link(client: GetClient, new_venv: NewVenv, tmp_path: Path, git_host: GitHost) -> None:
+    """From a page that has links to the repository only, pip takes the version that fits and builds it from the tag."""
+    repo = new_repo(git_host.folder / "python_world")
+    for version in ("0.1.0", "1.0.0"):
+        repo.release("python_world", version)
+    config = _config(git_host, git_host.url_of(repo), further='links = "git"\nanonymous_read = true\n')
+    assert update_index(tmp_path / "root", config).code == 0
+    with running_server(tmp_path / "root", config=config) as server:
+        page = server.get("/simple/python-world/", headers={"Accept": "text/html"}).text
+    (tmp_path / "index.html").write_text("\n".join(line for line in page.splitlines() if 'href="python' not in line))
+    venv = new_venv(pip=True)
+    pip = [venv / "bin" / "python", "-m", "pip", "install", "--no-index", "--find-links", tmp_path / "index.html"]
+    done = run([*pip, "python_world<1"], env=client("pip").environment(), cwd=tmp_path).check_ok()
+    assert f"git+{git_host.url}" in done.words or "Cloning" in done.words
+    assert says(venv, "import python_world; print(python_world.__version__)") == "0.1.0"
+
+
+def test_a_server_that_is_configured_anew(tmp_path: Path, start_server: StartServer, git_host: GitHost) -> None:
+    """With `POST /initialize/` a running server looks at the repositories of the new configuration, and not at the old ones."""
+    old, new = new_repo(git_host.folder / "old"), new_repo(git_host.folder / "new")
+    old.release("old", "1.0")
+    new.release("new", "1.0")
+    (tmp_path / "admin.toml").write_text('[main]\ntype = "git"\nraw = "admin-5512"\n')
+    first = _config(git_host, git_host.url_of(old), further="sync_index_interval = 1\n")
+    server = start_server("--admin-secret", str(tmp_path / "admin.toml"), config=first)
+    _until(lambda: server.get("/readyz").status_code == 200)
+    second = _config(git_host, git_host.url_of(new), further="sync_index_interval = 1\n")
+    with httpx2.Client(trust_env=False) as asking:
+        form = {"config": second, "admin_secret": (tmp_path / "admin.toml").read_text()}
+        answer = asking.post(f"{server.url}/initialize/", data=form, auth=("main", "admin-5512"))
+    assert answer.status_code == 200, answer.text
+    git_host.requests.clear()
+    _until(lambda: list(server.listed("new")) == ["new-1.0.tar.gz"])
+    new.release("new", "1.1")
+    _until(lambda: len(server.listed("new")) == 2)
+    assert not [request for request in git_host.requests if "/old/" in request]
+
+
 @pytest.mark.parametrize("as_html", [False, True], ids=["json", "html"])
 def test_uv_installs(pair: Pair, client: GetClient, new_venv: NewVenv, tmp_path: Path, *, as_html: bool) -> None:
     """The pair is installed by uv; the links in HTML pages do not keep it from the files."""

@@ -65,6 +65,7 @@ class Server:
         self._gate = Gate(lambda: self.state.catalog, self._remembered, lambda: self._sessions)
         self._browsing: Browsing | None = None
         self._refreshing: list[Refreshing] = []
+        self._waiting: list[Refreshing] = []
 
     def app(self) -> App:
         """Make the application."""
@@ -129,6 +130,7 @@ class Server:
             self._resources.push_async_callback(database.close)
             self._sessions = Sessions(database, now_utc, self._fingerprint)
             self.state.catalog = await self._catalog(self.settings)
+            await self._switch_refreshing()
             await self._resources.enter_async_context(watching(lambda: self.state.catalog))
             yield
             self.state.draining = True
@@ -168,15 +170,19 @@ class Server:
                         explainer=policed.explainer,
                     )
                 )
-            for earlier in self._refreshing:
-                await earlier.stop()
-            for each in looking:
-                await each.start()
-            self._refreshing = looking
+            self._waiting = looking
             self._upstreams = upstreams
             # Running requests may still use the stores of an earlier configuration, so all are closed at the end only.
             self._resources.push_async_callback(opened.pop_all().aclose)
         return Catalog(tuple(served))
+
+    async def _switch_refreshing(self) -> None:
+        """Look at the repositories of the indexes that are served now, and of no others."""
+        for earlier in self._refreshing:
+            await earlier.stop()
+        self._refreshing, self._waiting = self._waiting, []
+        for each in self._refreshing:
+            await each.start()
 
     async def _initialize(self, config: str, admin_secret: str) -> None:
         """Take a new configuration; the old one stays when anything about the new one is wrong."""
@@ -193,6 +199,7 @@ class Server:
         await to_thread.run_sync(lambda: keep_configuration(settings.root, config=config, admin_secret=admin_secret))
         self.settings = settings
         self.state.catalog = catalog
+        await self._switch_refreshing()
         self._remembered.clear()
         _log.info("initialized", indexes=[index.name for index in settings.indexes])
 
