@@ -33,4 +33,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("shown-20000", Against.NOTHING, at_most=5),
     Mark("start-20000", Against.NOTHING, at_most=0.4),
     Mark("memory-20000", Against.NOTHING, at_most=70),
+    Mark("site-20000", Against.NOTHING, at_most=60),
+    Mark("site-memory-20000", Against.NOTHING, at_most=300),
+    Mark("site-again-20000", Against.NOTHING, at_most=3),
 )

@@ -16,7 +16,9 @@ from benchmarks.web import HTML, JSON, Connection, basic
 
 READ_SECRET = "read-4f1c9ab7"
 WRITE_SECRET = "write-8b27de15"
-_CONFIG = f'[{INDEX}]\ntype = "file_system"\nread_secret = "{READ_SECRET}"\nwrite_secret = "{WRITE_SECRET}"\n'
+CONFIG = f'[{INDEX}]\ntype = "file_system"\nread_secret = "{READ_SECRET}"\nwrite_secret = "{WRITE_SECRET}"\n'
+"""Configuration of an index on a corpus."""
+
 _SAMPLE = 1000  # pages of a large corpus that nginx gets; requests go to those only
 _NGINX_LIMIT_S = 10.0
 
@@ -51,7 +53,7 @@ def start_ours(root: Path, corpus: Corpus, work: Path) -> Running:
     port = free_port()
     work.mkdir(parents=True, exist_ok=True)
     config = work / "config.toml"
-    config.write_text(_CONFIG, encoding="utf-8")
+    config.write_text(CONFIG, encoding="utf-8")
     command = [sys.executable, "-m", "wheelyard", "server", str(root), "--config", str(config)]
     command += ["--host", "127.0.0.1", "--port", str(port), "--extra-index-url", ""]
     origin = f"http://127.0.0.1:{port}"

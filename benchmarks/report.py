@@ -17,12 +17,13 @@ from benchmarks.figures import OURS, REFERENCES, Row, Spread, verdict
 from benchmarks.marks import MARKS
 from benchmarks.place import BenchError
 from benchmarks.run import COMMANDS, LARGE_FILE, REQUESTS, START, UPLOADS, Results
+from benchmarks.sites import GROUP as SITE
 
 BEGIN = "<!-- benchmark: begin -->"
 END = "<!-- benchmark: end -->"
 _NOTE_LENGTH = 240
 _RELATIVE = (REQUESTS, LARGE_FILE, COMMANDS)
-_GROUPS = (*_RELATIVE, BEHIND, UPLOADS, START)
+_GROUPS = (*_RELATIVE, BEHIND, UPLOADS, START, SITE)
 
 
 def tables(results: Results, *, machine: str, how: str) -> str:

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks import behind, commands, ours, sessions, transfer, uploads
+from benchmarks import behind, commands, ours, sessions, sites, transfer, uploads
 from benchmarks.cases import CASES, LARGER_CASES, Asked, Case, many_callers
 from benchmarks.corpus import INDEX, LARGE, MEDIUM, SMALL, Corpus, Size, clone, corpus_of
 from benchmarks.distributions import make_wheel
@@ -177,6 +177,9 @@ class Run:
             self._uploads(corpus)
         if self._wants("start"):
             self._starts(corpus)
+        if self._wants("site"):
+            self._say(f"static site of {corpus.size.projects:,} projects")
+            sites.measure(corpus, self._work, self.results.row, rounds=self.plan.peer_rounds)
 
     # -- starting --------------------------------------------------------------------------------------------------
 
