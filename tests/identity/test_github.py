@@ -19,15 +19,11 @@ from plugins.clients import GetClient
 from plugins.live import V1_JSON, LiveServer, StartServer, free_port
 from plugins.projects import Project, says, write_app, write_project
 from plugins.publishers import PUBLISHERS, backend_for
-from wheelyard.storage.plugins import installed_backends
 from wheelyard.testing.builders import WheelBuilder, form_fields, multipart_body
 from wheelyard.testing.fake_github import FakeGitHub
 
 NewVenv = Callable[..., Path]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("github" not in installed_backends(), reason="the backend 'github' is not installed"),
-]
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

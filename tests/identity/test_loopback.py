@@ -10,7 +10,6 @@ import pytest
 
 from wheelyard.cli.loopback import Loopback, load_loopback, loopback_banner, loopback_of, token_for
 from wheelyard.errors import ConfigError
-from wheelyard.storage.plugins import installed_backends
 
 PUBLIC = "https://api.github.com"
 ENTERPRISE = "https://git.example.org/api/v3"
@@ -87,11 +86,9 @@ def test_the_api_of_the_workflow() -> None:
     assert loopback_of(None, None, allow_remote=False, environ=environ) is None
 
 
-needs_github = pytest.mark.skipif("github" not in installed_backends(), reason="the backend 'github' is not installed")
 ENVIRON = {"GH_TOKEN": "ghp_mine", "PATH": ""}
 
 
-@needs_github
 def test_only_this_machine(tmp_path: Path) -> None:
     """It listens on 127.0.0.1; another address is refused unless that is allowed in so many words."""
     mine = Loopback("acme/packages", PUBLIC, allow_remote=False)
@@ -107,7 +104,6 @@ def test_only_this_machine(tmp_path: Path) -> None:
     assert settings.server.host == "0.0.0.0"
 
 
-@needs_github
 def test_the_password_stays_and_is_private(tmp_path: Path) -> None:
     """The password is the same at the next start, only its owner may read it, and the token is on no disk and in no banner."""
     mine = Loopback("acme/packages", PUBLIC, allow_remote=False)
@@ -133,7 +129,6 @@ def test_a_folder_of_another_server_is_not_taken(tmp_path: Path) -> None:
         load_loopback(Loopback("a/b", PUBLIC, allow_remote=False), str(tmp_path), overrides={}, environ=ENVIRON)
 
 
-@needs_github
 def test_a_folder_for_each_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ROOT each repository of each host has a folder of its own among the user's data."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
