@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from wheelyard.backends.github.documents import EMPTY, Entry, Listing, parse_listing
 from wheelyard.backends.github.mirror import Tree
-from wheelyard.backends.github.names import Place as Place
-from wheelyard.backends.github.names import files_path, is_files_path, key_of, place_of, unwritten
+from wheelyard.backends.github.names import Place, files_path, is_files_path, key_of, place_of, unwritten
 from wheelyard.errors import KeyNotFound
 from wheelyard.model import Key
 

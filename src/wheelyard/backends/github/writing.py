@@ -26,10 +26,6 @@ _SMALL_BYTES: Final = 1024 * 1024  # GitHub's advice for objects on a branch; la
 _ATTEMPTS: Final = 20  # other writers of one record that are outwaited before a conflict is reported
 
 
-class _Exists(Conflict):
-    """Another file has the key by now."""
-
-
 class Writing:
     """
     Everything that changes the repository.
@@ -88,12 +84,12 @@ class Writing:
             def edit(edits: Edits) -> None:
                 place = place_of(key)
                 if place.name in edits.listing(place.group).files:
-                    raise _Exists(key)
+                    raise Conflict(key)  # another server was faster
                 edits.add(key, kept)
 
             try:
                 await self._state.commit(_title("add", [key]), Publishing(edit))
-            except _Exists:
+            except Conflict:
                 await self._take_back(stored)
                 there = self._files.find(self._state.tree, key)
                 return _compared(there, spool.sha256)
