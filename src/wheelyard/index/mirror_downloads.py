@@ -38,6 +38,7 @@ HELD_BYTES: Final = 1024 * 1024
 _BATCH_BYTES = 1024 * 1024  # written at once: a hop to a thread for each network packet would cost more than the disk
 _WINDOW_BYTES = 4 * 1024 * 1024  # newest bytes kept in memory, so that readers who keep up need no disk
 _PIECE_BYTES = 1024 * 1024
+_SENT_BYTES = 256 * 1024  # given to a reader at once, if so much is here: each piece that is sent costs about the same
 _ATTEMPTS = 5  # connections for one file; an upstream that breaks off more often is left alone
 
 _log = structlog.get_logger(__name__)
@@ -253,9 +254,16 @@ class Download:
         return self._size if self.is_right else min(self.received, self._size - HELD_BYTES)
 
     async def _piece(self, position: int, limit: int) -> bytes:
-        for start, piece in reversed(self._window):
+        parts, wanted = [], min(limit, position + _SENT_BYTES)
+        for start, piece in self._window:
             if start <= position < start + len(piece):
-                return piece[position - start : limit - start]
+                part = piece[position - start : wanted - start]
+                parts.append(part)
+                position += len(part)
+                if position >= wanted:
+                    break
+        if parts:
+            return parts[0] if len(parts) == 1 else b"".join(parts)
         file = self._file
         assert file is not None  # what left the window is on the disk
         return await to_thread.run_sync(os.pread, file, min(limit - position, _PIECE_BYTES), position)

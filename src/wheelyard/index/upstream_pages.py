@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ACCEPT: Final = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.01"
 """JSON where the upstream speaks it: only there are sizes and upload times."""
 
+_INLINE_BYTES = 16 * 1024  # parsed in less time than a hop to a thread takes
 _NOT_MODIFIED = 304
 _ABSENT = (404, 410)
 _MISSING = 404
@@ -201,7 +202,7 @@ class UpstreamPages:
             page = known.page
         else:
             try:
-                page = await to_thread.run_sync(self._read, project, kept)
+                page = await self._parsed(project, kept)
             except WheelyardError:
                 return known
         return self._remember(project, _remembered(page, kept, revision))
@@ -220,7 +221,7 @@ class UpstreamPages:
             return await self._missing(project, document)
         parts.check_status(document.status, ProjectNotFound(project))
         kept = self._kept(document)
-        page = await to_thread.run_sync(self._read, project, kept)
+        page = await self._parsed(project, kept)
         return await self._learnt(project, document, kept, _remembered(page, kept, self._revision(kept)))
 
     async def _held(self, project: NormalizedName, document: Document, known: RememberedPage) -> RememberedPage:
@@ -279,6 +280,11 @@ class UpstreamPages:
     def _remember(self, project: NormalizedName, page: RememberedPage) -> RememberedPage:
         self._memory.put(project, page)
         return page
+
+    async def _parsed(self, project: NormalizedName, kept: KeptDocument) -> ProjectPage | None:
+        if len(kept.content) <= _INLINE_BYTES:
+            return self._read(project, kept)
+        return await to_thread.run_sync(self._read, project, kept)
 
     def _read(self, project: NormalizedName, kept: KeptDocument) -> ProjectPage | None:
         return None if kept.status == _MISSING else self._parts.read(project, kept)
