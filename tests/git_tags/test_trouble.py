@@ -65,6 +65,17 @@ async def test_a_tag_that_is_no_release(
         assert told in trouble.line
 
 
+async def test_the_same_of_many_tags_is_told_once(world: World, make_repo: MakeRepo, good: Repo) -> None:
+    """A repository with many tags and no Python project is one line, not one for each tag."""
+    bad = make_repo("bad")
+    bad.commit(*(f"v1.{number}" for number in range(20)))
+    report = await world.look(bad, good)
+    (trouble,) = report.troubles
+    assert trouble.line.startswith(f"{bad.url} tag 'v1.9': it has no pyproject.toml")
+    assert trouble.line.endswith("(and the same of 19 other tags)")
+    assert report.added == ["good-1.0.tar.gz"]
+
+
 async def test_a_repository_that_is_not_there(world: World, good: Repo, tmp_path: Path) -> None:
     """A repository that cannot be reached is told by its URL, and what was published of it stays."""
     await world.look(good)

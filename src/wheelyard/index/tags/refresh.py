@@ -33,7 +33,7 @@ from wheelyard.index.tags.hosts_http import Api, open_client
 from wheelyard.index.tags.patterns import readings_of
 from wheelyard.index.tags.program import Git, Mirror
 from wheelyard.index.tags.recorded import Recorded, Records, is_deleted, moved_tags, read_records
-from wheelyard.index.tags.report import RefreshReport, Trouble
+from wheelyard.index.tags.report import RefreshReport, Trouble, grouped
 from wheelyard.index.tags.sources import HostKind, Owner, Package, Repository, TagSources, place_of
 from wheelyard.index.tags.tagged import TaggedIndex
 from wheelyard.index.tags.wheels import AttachedWheels
@@ -115,6 +115,7 @@ class TagsRefresh:
                     report.repositories += 1
                     await self._take(each, records, apis, report, tell)
             await self._index.set_known()
+        report.troubles = grouped(report.troubles)
         return report
 
     # -- 1. and 2. what there is -------------------------------------------------------------------------------------

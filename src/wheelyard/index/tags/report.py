@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from wheelyard.errors import shown
+
+_TOLD_ONE_BY_ONE = 3  # tags with one trouble; a repository that is no Python project may have hundreds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,3 +48,17 @@ class RefreshReport:
     added: list[str] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)
     skipped: bool = False
+
+
+def grouped(troubles: Iterable[Trouble]) -> list[Trouble]:
+    """Tell the same trouble of many tags of one repository once, with one tag as an example; the order stays."""
+    by_text: dict[tuple[str, str], list[Trouble]] = {}
+    for trouble in troubles:
+        by_text.setdefault((trouble.source, trouble.text), []).append(trouble)
+    told: list[Trouble] = []
+    for same in by_text.values():
+        if len(same) <= _TOLD_ONE_BY_ONE:
+            told += same
+        else:
+            told.append(replace(same[-1], text=f"{same[-1].text} (and the same of {len(same) - 1} other tags)"))
+    return told
