@@ -36,6 +36,7 @@ HELD_BYTES: Final = 1024 * 1024
 """So much of the end is held back until the digest is known: most files whole, and a moment's work of a large one."""
 
 _BATCH_BYTES = 1024 * 1024  # written at once: a hop to a thread for each network packet would cost more than the disk
+_BACKLOG_BYTES = 4 * 1024 * 1024  # what may wait for the disk before the network does
 _WINDOW_BYTES = 4 * 1024 * 1024  # newest bytes kept in memory, so that readers who keep up need no disk
 _PIECE_BYTES = 1024 * 1024
 _SENT_BYTES = 256 * 1024  # given to a reader at once, if so much is here: each piece that is sent costs about the same
@@ -172,8 +173,12 @@ class Download:
                 self._waiting_bytes += len(piece)
                 self.received += len(piece)
                 self._tell()
-                if self._waiting_bytes >= _BATCH_BYTES:
+                if self._waiting_bytes >= _BATCH_BYTES and self._may_flush():
                     await self._flush()
+
+    def _may_flush(self) -> bool:
+        """Tell whether the disk is idle, or so far behind that it must be waited for."""
+        return self._writing is None or self._writing.done() or self._waiting_bytes >= _BACKLOG_BYTES
 
     async def _flush(self, *, last: bool = False) -> None:
         """Hand what is waiting to the disk, after it took what it was handed before; that runs while more comes in."""
