@@ -32,6 +32,7 @@ class GitHubOptions:
             immutable releases), or a few `rolling` ones for all.
         downloads: `stream` sends files from this server; `redirect` sends the readers of large ones to GitHub's
             short-lived address.
+        identities: The table of an index needs no secrets: GitHub's tokens are the passwords.
         cache_bytes: Bound of the files kept on this server's disk; 0 keeps none.
     """
 
@@ -43,8 +44,6 @@ class GitHubOptions:
     release_layout: Literal["version", "file", "rolling"] = "version"
     downloads: Literal["stream", "redirect"] = "stream"
     identities: ClassVar[bool] = True
-    """The table of an index needs no secrets: GitHub's tokens are the passwords."""
-
     cache_bytes: int = 10 * 1024 * 1024 * 1024  # 10 GiB
 
 
