@@ -46,9 +46,11 @@ class Step:
 
     Attributes:
         shas: Git's digest of each changed file by path; None for one that was removed.
+        is_forward: Whether the second commit follows the first; a replica that lags tells of an older one.
     """
 
     shas: Mapping[str, str | None]
+    is_forward: bool = True
 
 
 class Branch:
@@ -102,7 +104,7 @@ class Branch:
         compared = answer.object()
         files, status = compared.get("files"), compared.get("status")
         if status == "behind":
-            return Step({})  # a replica that lags: what we know is newer
+            return Step({}, is_forward=False)  # what we know is newer
         if status not in ("ahead", "identical") or not isinstance(files, list) or len(files) >= _COMPARED:
             return None
         shas: dict[str, str | None] = {}

@@ -266,7 +266,7 @@ class BranchState:
             wanted = [sha for path, sha in step.shas.items() if sha is not None and is_kept_in_memory(path)]
         if step is None or len(wanted) > _BLOBS:
             await self._reload(head)
-        elif step.shas:
+        elif step.is_forward:
             await self._step(head, step.shas, await self._contents(wanted))
 
     async def _reload(self, head: str) -> None:
@@ -359,6 +359,7 @@ class _Batch:
             self._lost = {path: None if content is None else blob_sha(content) for path, content in changes.items()}
             return False
         await state._step(head, {path: view.sha(path) for path in changes}, _by_sha(changes))  # noqa: SLF001  as above
+        state.trouble = None  # nobody else committed
         self._finish(accepted)
         return True
 
