@@ -44,8 +44,6 @@ class GitHubOptions:
     release_layout: Literal["version", "file", "rolling"] = "version"
     downloads: Literal["stream", "redirect"] = "stream"
     identities: ClassVar[bool] = True
-    """The table of an index needs no secrets: GitHub's tokens are the passwords."""
-
     cache_bytes: int = 10 * 1024 * 1024 * 1024  # 10 GiB
 
 
