@@ -239,7 +239,7 @@ class Download:
         try:
             while position < stop:
                 limit = min(stop, self._available())
-                if position < limit:
+                if limit - position >= _SENT_BYTES or position < limit == stop:
                     piece = await self._piece(position, limit)
                     position += len(piece)
                     yield piece
