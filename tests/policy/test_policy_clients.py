@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -12,7 +13,7 @@ from plugins.clients import GetClient, Outcome
 from plugins.live import INDEX, READ_SECRET, LiveServer, StartServer, default_config
 from policy.conftest import days_ago
 from wheelyard.testing.builders import WheelBuilder
-from wheelyard.testing.fake_upstream import FakeUpstream, UpstreamFile
+from wheelyard.testing.fake_upstream import FakeUpstream, UpstreamFile, json_page, with_headers
 
 UPLOADED = {"1.0": 90, "1.1": 30, "1.2": 2}
 POLICY = '[main.policy]\nminimum_age = "7d"\nreserved = ["acme-*"]\n'
@@ -104,3 +105,22 @@ def test_reserved(server: LiveServer, offered: FakeUpstream, client: GetClient, 
     """DC-02: a reserved name that is not published is not found, and the other index never hears it."""
     install(client, name, server.read_url, tmp_path, "acme-secret").check_refused("acme-secret")
     assert not [question for question in offered.questions if "acme" in question.path]
+
+
+def test_pages_are_kept_ready(start_server: StartServer, offered: FakeUpstream, http_server: str) -> None:
+    """A page of which something is left out is sent from ready bytes, as any other, while the other index's page holds."""
+    if http_server != "uvicorn":
+        pytest.skip("only our own protocol class has ready answers in front of the application")
+    files = [
+        UpstreamFile(filename=f"coolname-{version}-py3-none-any.whl", upload_time=days_ago(days))
+        for version, days in UPLOADED.items()
+    ]
+    offered.script(
+        "/simple/coolname/", with_headers(json_page("coolname", files), cache_control="max-age=600", etag='"1"')
+    )
+    server = start_server(config=f'{default_config()}{POLICY}[upstream.fake]\nurl = "{offered.root}"\n')
+    for _ in range(5):
+        assert len(server.listed("coolname")) == 2
+    assert offered.asked("/simple/coolname/") == 1
+    (line,) = re.findall(r"^wheelyard_http_hot_answers_total (.*)$", server.get("/metrics").text, re.MULTILINE)
+    assert float(line) >= 2

@@ -89,6 +89,18 @@ async def test_logged_once(tmp_path: Path, clock: SteppingClock) -> None:
     assert [line["project"] for line in log] == ["acme-y"]
 
 
+async def test_one_process_looks(tmp_path: Path, clock: SteppingClock) -> None:
+    """While one process looks no other does; a process that was killed while it looked is not waited for over an hour."""
+    theirs, hosted = Listing(names=("acme-x",)), ours("acme-x")
+    looking = watch(hosted, theirs, tmp_path, clock)
+    assert looking._claim(clock.now)
+    assert (await watch(hosted, theirs, tmp_path, clock).check()).found == {}
+    assert theirs.lists == 0
+    clock.now += timedelta(hours=1)
+    assert ACME in (await watch(hosted, theirs, tmp_path, clock).check()).found
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["squats-main.json"]
+
+
 async def test_gone_again(tmp_path: Path, clock: SteppingClock) -> None:
     """A name that is no longer there is forgotten at the next look."""
     theirs = Listing(names=("acme-x",))

@@ -75,13 +75,15 @@ class _Shown:
         page: What is shown.
         until: When another page may be shown; None when that takes another source.
         revision: What the inner index said of the source; None when it says nothing.
+        token: What `peek` says of the page.
     """
 
     source: ProjectPage
     advisories: str
     page: ProjectPage
     until: datetime | None
-    revision: Revision | None
+    revision: Revision | None = None
+    token: Revision | None = None
 
 
 class PolicyIndex(DenyAll):
@@ -134,9 +136,13 @@ class PolicyIndex(DenyAll):
             shown = known
         else:
             judged = await self._judged(source, now)
-            shown = _Shown(source, advisories, _page_of(source, judged), _until(judged), None)
+            shown = _Shown(source, advisories, _page_of(source, judged), _until(judged))
         after = self._revision(project)
-        self._remember(project, replace(shown, revision=after if after == before else None))
+        if after is not None and after == before:
+            token = Revision(f"{after}|{shown.advisories}|{shown.until}")
+            self._remember(project, replace(shown, revision=after, token=token))
+        else:
+            self._remember(project, replace(shown, revision=None, token=None))
         return shown.page
 
     async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
@@ -183,10 +189,7 @@ class PolicyIndex(DenyAll):
             return None
         if self._inner.peek(project) != known.revision or not _holds(known.until, self._clock()):
             return None
-        advisories = self._advisories_revision()
-        if advisories != known.advisories:
-            return None
-        return Revision(f"{known.revision}|{advisories}|{known.until}")
+        return known.token if self._advisories_revision() == known.advisories else None
 
     # -- explaining ----------------------------------------------------------------------------------------------------
 

@@ -28,6 +28,9 @@ from wheelyard.model import NormalizedName
 CHECK_EVERY: Final = timedelta(days=1)
 """The list of a public index is tens of megabytes long."""
 
+CLAIM_S: Final = 60 * 60
+"""A look takes seconds; one of an hour was killed."""
+
 _SEPARATORS: Final = re.compile(r"[-_.]+")
 
 _log = structlog.get_logger(__name__)
@@ -96,17 +99,51 @@ class SquatWatch:
         now = self._clock()
         if self.seen.checked_at is not None and abs(now - self.seen.checked_at) < CHECK_EVERY:
             return self.seen
+        if not await to_thread.run_sync(self._claim, now):
+            return self.seen
+        try:
+            await self._look(now)
+        finally:
+            await to_thread.run_sync(self._give_up_claim)
+        return self.seen
+
+    async def _look(self, now: datetime) -> None:
         try:
             ours = (await self._hosted.list()).names
             theirs = (await self._elsewhere.list()).names if ours else ()
         except WheelyardError as error:
             _log.info("squat-check-failed", index=self.index, error=error.message)
-            return self.seen
+            return
         before = self.seen
         self.seen = await to_thread.run_sync(self._compared, ours, theirs, now)
         for name in sorted(self.seen.found.keys() - before.found.keys()):
             _log.warning("squat-alarm", index=self.index, project=name)
-        return self.seen
+
+    @property
+    def _claimed(self) -> Path:
+        return self._path.with_suffix(".claim")
+
+    def _claim(self, now: datetime) -> bool:
+        """Tell whether no other process is looking; one that was killed meanwhile counts for an hour."""
+        for _ in range(2):
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                os.close(os.open(self._claimed, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+                os.utime(self._claimed, (now.timestamp(), now.timestamp()))
+            except FileExistsError:
+                with suppress(FileNotFoundError):  # given up at this very moment
+                    if abs(self._claimed.stat().st_mtime - now.timestamp()) < CLAIM_S:
+                        return False
+                    self._claimed.unlink()
+            except OSError:
+                return True  # nothing can be kept here, so nobody else can claim it either
+            else:
+                return True
+        return False
+
+    def _give_up_claim(self) -> None:
+        with suppress(OSError):
+            self._claimed.unlink()
 
     def read(self) -> Squats:
         """Return what the file knows. Blocks; a file that cannot be read counts as none, since it restricts nothing."""
