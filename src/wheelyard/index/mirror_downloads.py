@@ -371,7 +371,7 @@ class Downloads:
         try:
             async with self._limiter:
                 await download.run(keep)
-            self._counters.downloads += 1
+            self._counters.downloads += download.is_right
             self._counters.downloaded_bytes += download.received
         finally:
             download.abandon()
