@@ -5,7 +5,13 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["plugins.live", "plugins.clients", "plugins.git_repositories", "plugins.tag_world", "plugins.forge_lists"]
+pytest_plugins = [
+    "plugins.live",
+    "plugins.clients",
+    "plugins.git_repositories",
+    "plugins.tag_world",
+    "plugins.forge_lists",
+]
 
 
 @pytest.fixture

@@ -43,6 +43,9 @@ async def test_a_lock_that_is_held_too_long_is_named(root: Path, folder: FileSys
 @pytest.mark.anyio
 async def test_waiting_ends_when_the_lock_is_free(root: Path, folder: FileSystemBackend) -> None:
     """A swap that waits goes on as soon as the other process is done."""
+    await folder.stop()
+    patient = FileSystemBackend(root, fsync=False)
+    await patient.start()
     holder = hold_record_lock(root)
 
     async def release() -> None:
@@ -51,7 +54,8 @@ async def test_waiting_ends_when_the_lock_is_free(root: Path, folder: FileSystem
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(release)
-        await folder.write({RECORD: b"{}"}, {RECORD: ABSENT})
+        await patient.write({RECORD: b"{}"}, {RECORD: ABSENT})
+    await patient.stop()
 
 
 @pytest.mark.anyio

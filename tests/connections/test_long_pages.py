@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +32,10 @@ def request_head(server: LiveServer, read_head: str) -> str:
     folder.mkdir(parents=True)
     (folder / "index.json").write_bytes(record)
     return f"GET /simple/wide/ HTTP/1.1\r\n{read_head}"
+
+
+def own_files() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
 
 
 def test_a_client_that_reads_slowly(request_head: str, connect: Callable[[], Wire]) -> None:
@@ -91,16 +95,16 @@ def test_a_client_that_leaves(server: LiveServer, request_head: str, connect: Ca
 def test_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     """With too many bodies open already, nothing is sent this way and nothing is left open."""
     monkeypatch.setattr(large_body, "DESCRIPTORS", 0)
-    before = sorted(os.listdir("/proc/self/fd"))
+    before = own_files()
     here, there = socket.socketpair()
     with here, there:
         assert LargeBody(b"x" * 100_000).send(here.fileno(), b"head") == 0
-    assert sorted(os.listdir("/proc/self/fd")) == before
+    assert own_files() == before
 
 
 def test_a_descriptor_is_given_back() -> None:
     """The file in memory is closed when the answer is forgotten."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(own_files())
     here, there = socket.socketpair()
     with here, there:
         here.setblocking(False)
@@ -109,4 +113,4 @@ def test_a_descriptor_is_given_back() -> None:
         assert taken > 4
         assert there.recv(4) == b"head"
         del body
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(own_files()) == before

@@ -11,8 +11,8 @@ from wheelyard.protocol.names import (
     normalize,
     same_version,
     sort_versions,
-    with_version,
     version_key,
+    with_version,
 )
 
 NAMES = st.from_regex(r"\A(?:[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,40}[A-Za-z0-9])\Z")
