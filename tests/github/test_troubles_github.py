@@ -126,15 +126,21 @@ async def test_starts_and_serves_without_github(opened: OpenBackend, github: Fak
     assert await listed(again) == [wheel(), wheel("2.0")]
 
 
+def damage_mirror(folder: Path, damage: bytes | None) -> None:
+    """Write over the database, or only over a record in it."""
+    path = next(folder.rglob(NAME))
+    text = path.read_bytes()
+    assert b"demo-1.0-py3" in text
+    path.write_bytes(damage if damage is not None else text.replace(b"demo-1.0-py3", b"demo-9.0-py3"))
+
+
 @pytest.mark.parametrize("damage", [b"", b"nonsense", None])
 async def test_a_damaged_mirror_is_made_anew(opened: OpenBackend, tmp_path: Path, damage: bytes | None) -> None:
     """A database that is cut, nonsense or has a wrong byte in a record is not believed."""
     backend = await opened()
     await publish(backend, tmp_path, wheel())
     await backend.stop()
-    path = next(tmp_path.rglob(NAME))
-    text = path.read_bytes()
-    path.write_bytes(damage if damage is not None else text.replace(b"demo-1.0-py3", b"demo-9.0-py3"))
+    damage_mirror(tmp_path, damage)
     again = await opened()
     assert await listed(again) == [wheel()]
 

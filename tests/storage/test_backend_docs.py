@@ -82,7 +82,7 @@ def test_the_reference_is_what_the_docstrings_say() -> None:
         assert f"### `{name}`" in text
 
 
-@pytest.mark.parametrize("name", [name for name in ("file_system", "memory") if name in installed_backends()])
+@pytest.mark.parametrize("name", [name for name in ("file_system", "github", "memory") if name in installed_backends()])
 def test_every_option_is_documented(name: str) -> None:
     """Each built-in backend and each of its options has its line in the reference and in its class's docstring."""
     text = REFERENCE.read_text()

@@ -7,11 +7,15 @@ and serves while GitHub does not answer; files go through a bounded cache on its
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from wheelyard.storage.interface import Backend, BackendContext
 from wheelyard.storage.plugins import BackendPlugin
+
+if TYPE_CHECKING:
+    from wheelyard.index.hosted import HostedIndex
 
 API_URL = "https://api.github.com"
 """Where GitHub's API is, unless an index says otherwise."""
@@ -54,5 +58,12 @@ def _open(options: GitHubOptions, context: BackendContext) -> Backend:
     return GitHubBackend(options, context)
 
 
-plugin = BackendPlugin(name="github", options=GitHubOptions, open=_open)
+async def _update(index: HostedIndex, tell: Callable[[str], None]) -> bool:
+    """Take what lies in releases and no record lists."""
+    from wheelyard.backends.github.adoption import update  # noqa: PLC0415  as in `_open`
+
+    return await update(index, tell)
+
+
+plugin = BackendPlugin(name="github", options=GitHubOptions, open=_open, update=_update)
 """Found through the entry point `github`."""

@@ -13,10 +13,11 @@ see each other's changes at once.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
+from urllib.parse import quote
 
 import anyio
 import structlog
@@ -33,7 +34,7 @@ from wheelyard.backends.github.identity import identify
 from wheelyard.backends.github.mirror import Mirror
 from wheelyard.backends.github.names import key_of, metadata_path, place_of, record_path
 from wheelyard.backends.github.redirects import REDIRECTED_BYTES, expiry_of
-from wheelyard.backends.github.releases import Releases
+from wheelyard.backends.github.releases import Releases, Stored
 from wheelyard.backends.github.state import BranchState
 from wheelyard.backends.github.writing import Writing
 from wheelyard.errors import KeyNotFound, StorageError
@@ -144,6 +145,38 @@ class GitHubBackend(Backend):
             StorageError: It could not be asked.
         """
         await self._state.sync()
+
+    def entries(self) -> Iterator[tuple[Key, Entry]]:
+        """
+        Yield every file that is listed, from memory.
+
+        Raises:
+            RecordDamaged: A list cannot be read.
+        """
+        for group, listing in self._files.all(self._state.tree):
+            for name, entry in listing.files.items():
+                yield key_of(place_of(f"simple/{group}/{name}") if group else place_of(name)), entry
+
+    def offer(self, key: Key, stored: Stored) -> None:
+        """Name an asset that has the bytes of a file: who puts just these lists it, and nothing is uploaded."""
+        self._writing.offered[key] = stored
+
+    def public_url(self, web_url: str, key: Key) -> str | None:
+        """
+        Return where everybody finds the asset of a file of a public repository; None when it has none.
+
+        Args:
+            web_url: Page of the repository, as GitHub gives it.
+            key: Of the file.
+        Raises:
+            StorageError: It is not listed.
+        """
+        entry = self._files.find(self._state.tree, key)
+        releases = self._files.listing(self._state.tree, place_of(key).group).releases
+        tag = next((tag for tag, release in releases.items() if release == entry.release), None)
+        if entry.asset is None or tag is None:
+            return None
+        return f"{web_url}/releases/download/{quote(tag)}/{quote(entry.name)}"
 
     # -- records ---------------------------------------------------------------------------------------------------
 
