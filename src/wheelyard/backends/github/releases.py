@@ -137,7 +137,7 @@ class Releases:
 
     async def _beside_others(self, place: Place, content: Content, listing: Listing, head: str) -> Stored:
         """Store bytes in the release that has the others of the same kind, or the next one when it is full."""
-        tag = tag_of(place, self._layout)
+        tag, lost = tag_of(place, self._layout), 0
         for _ in range(_RELEASES):
             if tag not in self._full:
                 try:
@@ -145,7 +145,12 @@ class Releases:
                     return await self._stored(place, content, release, tag)
                 except _Full:
                     self._full.add(tag)
-                except _Gone:
+                except _Gone:  # removed by hand, or the upload host is elsewhere: both are asked for anew
+                    lost += 1
+                    if lost > _ATTEMPTS:
+                        raise StorageUnavailable(
+                            f"GitHub does not find its own release '{tag}'", hint="Try again."
+                        ) from None
                     self._known.pop(tag, None)
                     listing = Listing(listing.files, {})
                     continue
@@ -198,8 +203,7 @@ class Releases:
 
     def _learned(self, release: Mapping[str, Any]) -> int:
         """Take what a release says about itself."""
-        if not self._client.knows_uploads:
-            self._client.learn_uploads(release.get("upload_url"))
+        self._client.learn_uploads(release.get("upload_url"))
         if release.get("immutable") is True:
             raise _Immutable
         number = int(release["id"])
@@ -219,8 +223,7 @@ class Releases:
             raise lost.error from lost
         draft = answer.object()
         release = int(draft["id"])
-        if not self._client.knows_uploads:
-            self._client.learn_uploads(draft.get("upload_url"))
+        self._client.learn_uploads(draft.get("upload_url"))
         try:
             stored = await self._stored(place, content, release, tag)
             return Stored(stored.entry, await self._published(release, tag), is_own=True)
