@@ -7,7 +7,7 @@ loaded, and the error says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, is_dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -31,12 +31,17 @@ class BackendPlugin:
         options: A frozen dataclass whose fields are the backend's own configuration keys; each field has a default or
             is required, and is described in the class's `Attributes:` section.
         open: Makes the backend from such options; must not block, `Backend.start` is the place for that.
+        update: Takes files that the storage has and the index does not list, for `wheelyard update_index`; is given the
+            started `HostedIndex` and what tells people a line, and returns whether all went well. None where
+            nothing but the index itself puts files there.
     """
 
     name: str
     options: type
     # Any: each plug-in takes its own class of options, and only ever gets an instance of `options`.
     open: Callable[[Any, BackendContext], Backend]
+    # Any: storage does not know what an index is.
+    update: Callable[[Any, Callable[[str], None]], Awaitable[bool]] | None = None
 
 
 def installed_backends() -> tuple[str, ...]:

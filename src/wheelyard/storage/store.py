@@ -131,6 +131,11 @@ class Store(Backend):
         self._own_spool_folder: Path | None = None
 
     @property
+    def backend(self) -> Backend:
+        """What is wrapped, for commands that know which it is."""
+        return self._backend
+
+    @property
     def traits(self) -> Traits:
         """What the backend declares."""
         return self._backend.traits
