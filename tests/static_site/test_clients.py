@@ -85,18 +85,28 @@ def nginx(site: Path, folder: Path) -> Iterator[str]:
     yield from started(command, f"http://127.0.0.1:{port}/simple/")
 
 
-@pytest.fixture(params=["plain file server", "nginx", "disk"])
-def index_url(request: pytest.FixtureRequest, published: tuple[Root, Path], tmp_path: Path) -> Iterator[str]:
-    """The static index, served in three ways."""
-    _, site = published
-    if request.param == "disk":
+def served(site: Path, how: str, folder: Path) -> Iterator[str]:
+    """Yield where a static index is, served in one of three ways."""
+    if how == "disk":
         yield f"file://{site}/simple/"
-    elif request.param == "nginx":
-        yield from nginx(site, tmp_path / "nginx")
+    elif how == "nginx":
+        yield from nginx(site, folder / "nginx")
     else:
         port = free_port()
         command = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1", "--directory", str(site)]
         yield from started(command, f"http://127.0.0.1:{port}/simple/")
+
+
+@pytest.fixture(params=["plain file server", "nginx", "disk"])
+def index_url(request: pytest.FixtureRequest, published: tuple[Root, Path], tmp_path: Path) -> Iterator[str]:
+    """The static index, served in three ways."""
+    yield from served(published[1], request.param, tmp_path)
+
+
+@pytest.fixture(params=["plain file server", "nginx"])
+def web_url(request: pytest.FixtureRequest, published: tuple[Root, Path], tmp_path: Path) -> Iterator[str]:
+    """The same for clients that read no disk."""
+    yield from served(published[1], request.param, tmp_path)
 
 
 def check_pair(venv: Path) -> None:
@@ -142,11 +152,9 @@ def test_uv(index_url: str, client: GetClient, new_venv: NewVenv, tmp_path: Path
     check_pair(folder / ".venv")
 
 
-def test_poetry(index_url: str, client: GetClient, tmp_path: Path) -> None:
+def test_poetry(web_url: str, client: GetClient, tmp_path: Path) -> None:
     """`poetry add` from a primary source; poetry reads no index from a disk."""
-    if index_url.startswith("file:"):
-        pytest.skip("poetry knows no file: sources")
-    folder = write_app(tmp_path / "app", "poetry", index_url)
+    folder = write_app(tmp_path / "app", "poetry", web_url)
     client("poetry")("add", "--no-interaction", "python_hello", cwd=folder).check_ok()
     check_pair(folder / ".venv")
 
