@@ -73,7 +73,7 @@ def test_command_may_be_spelled_with_a_dash(run: Run) -> None:
     ("name", "expected"),
     [
         ("servr", "there is no command 'servr'; did you mean 'server'?"),
-        ("github.init_pkg_repo", "the backend 'github' that would bring it is not installed"),
+        ("acme.init_pkg_repo", "the backend 'acme' that would bring it is not installed"),
         ("--host", "there is no command '__host'"),
     ],
 )

@@ -33,6 +33,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
     "server": CommandEntry("wheelyard.cli.server", "Serve indexes over HTTP."),
     "warm": CommandEntry("wheelyard.cli.warm", "Fetch what a lock file names into the cache of upstreams."),
     "update_index": CommandEntry("wheelyard.cli.update_index", "Take over a private-pypi folder and check an index."),
+    "github.gen_gh_pages": CommandEntry("wheelyard.cli.github_pages", "Make pages of a public repository's index."),
     "yank": CommandEntry("wheelyard.cli.yank", "Hide a release or files from resolvers."),
     "unyank": CommandEntry("wheelyard.cli.unyank", "Offer a yanked release or files again."),
     "status": CommandEntry("wheelyard.cli.status", "Show or set the status of a project."),
@@ -66,5 +67,8 @@ def find_command(name: str) -> click.Command | None:
         command: click.Command = importlib.import_module(entry.module).command
         return command
     point = plugin_commands().get(name)
-    loaded: click.Command | None = None if point is None else point.load()
-    return loaded
+    if point is None:
+        return None
+    from wheelyard.cli.flags import with_flags  # noqa: PLC0415  the list of commands needs no click
+
+    return with_flags(point.load())

@@ -149,6 +149,15 @@ def flag_command(
     return decorate
 
 
+def with_flags(command: click.Command) -> click.Command:
+    """Give a command of a plug-in, which is an ordinary one of click, flags that are spelled like those of ours."""
+    if isinstance(command, FlagCommand | click.Group):
+        return command
+    return FlagCommand(
+        command.name, callback=command.callback, params=command.params, help=command.help, epilog=command.epilog
+    )
+
+
 def _variable(option: str) -> str:
     return option.lstrip("-").replace("-", "_")
 

@@ -24,6 +24,8 @@ _EPILOG = examples(
     "wheelyard update_index file_system main --root /srv/packages",
     "wheelyard update_index file_system main --config config.toml --secret-env WRITE_SECRET",
     "wheelyard update_index git team --config config.toml",
+    "wheelyard update_index github team --config config.toml --secret-env GH_TOKEN",
+    "wheelyard update_index github team --owner acme --repo packages --secret-env GH_TOKEN",
 )
 
 
@@ -61,8 +63,9 @@ def command(
     Bring an index up to date with its storage.
 
     For TYPE file_system this takes over what a private-pypi server left in ROOT, and checks that each listed file is
-    there. For TYPE git it looks for new tags in all repositories. The server may run meanwhile. Keys of the index that no configuration has can be given as flags:
-    --read-secret, --write-secret, --max-file-bytes and so on.
+    there. For TYPE git it looks for new tags in all repositories. For TYPE github it lists what lies in the releases and
+    no record lists, and names what is lost. The server may run meanwhile. Keys of the index that no configuration has
+    can be given as flags: --read-secret, --write-secret, --owner, --repo and so on.
     """
     positions = [each for each in (type_position, name_position) if each is not None]
     backend_type = one_of(positions.pop(0) if positions and type_flag is None else None, type_flag, "TYPE")
@@ -70,10 +73,16 @@ def command(
     if backend_type is None or name is None:
         raise click.UsageError("TYPE and NAME are needed: wheelyard update_index file_system main")
     further: dict[str, str] = ctx.obj or {}
-    settings = _settings(backend_type, name, root, config, text_allowed=text_allowed, further=further)
+    given = _given_secret(secret, secret_env)
+    admin = _admin_secret(backend_type, name, given)
+    settings = _settings(
+        backend_type, name, root, config, admin_secret=admin, text_allowed=text_allowed, further=further
+    )
     index = _chosen(settings, backend_type, name)
-    if config is not None or "write_secret" in further or not further:
-        _check_secret(index, secret, secret_env)
+    if admin is not None:
+        pass  # the host says whether it is right
+    elif config is not None or "write_secret" in further or not further:
+        _check_secret(index, given)
     import anyio  # noqa: PLC0415  not for --help
 
     if backend_type == "git":
@@ -89,6 +98,7 @@ def _settings(
     root: str | None,
     config: str | None,
     *,
+    admin_secret: str | None,
     text_allowed: bool,
     further: dict[str, str],
 ) -> Settings:
@@ -96,14 +106,22 @@ def _settings(
     from wheelyard.settings import load_settings  # noqa: PLC0415  not for --help
 
     if not further:
-        return load_settings(root, config=config, text_allowed=text_allowed, may_generate=False)
+        return load_settings(
+            root,
+            config=config,
+            admin_secret=admin_secret,
+            text_allowed=text_allowed or admin_secret is not None,
+            may_generate=False,
+        )
     if config is not None:
         raise click.UsageError(f"give --config or {', '.join(_flag(key) for key in further)}, not both")
     # The predecessor did not ask for these here; nobody can guess the ones that stand in.
     further = {key: token_urlsafe() for key in _SECRETS} | further
     keys = (f"{key} = {_quoted(value) if key in _SECRETS else _toml(value)}" for key, value in further.items())
     lines = [f"[{_quoted(name)}]", f"type = {_quoted(backend_type)}", *keys]
-    return load_settings(root, config="\n".join(lines), text_allowed=True, may_generate=False)
+    return load_settings(
+        root, config="\n".join(lines), admin_secret=admin_secret, text_allowed=True, may_generate=False
+    )
 
 
 def _chosen(settings: Settings, backend_type: str, name: str) -> IndexSettings:
@@ -118,12 +136,23 @@ def _chosen(settings: Settings, backend_type: str, name: str) -> IndexSettings:
     return index
 
 
-def _check_secret(index: IndexSettings, secret: str | None, secret_env: str | None) -> None:
-    """The folder is ours to read, so no secret is needed; but one that is given must be right."""
+def _given_secret(secret: str | None, secret_env: str | None) -> str | None:
     if secret is None and secret_env is not None:
         secret = os.environ.get(secret_env)
         if not secret:
             raise click.UsageError(f"the environment variable '{secret_env}' is not set")
+    return secret
+
+
+def _admin_secret(backend_type: str, name: str, secret: str | None) -> str | None:
+    """Return the admin secret that a secret for a host is; None for storage of our own, or when none was given."""
+    if backend_type != "github" or secret is None:
+        return None
+    return f"[{_quoted(name)}]\ntype = {_quoted(backend_type)}\nraw = {_quoted(secret)}\n"
+
+
+def _check_secret(index: IndexSettings, secret: str | None) -> None:
+    """The folder is ours to read, so no secret is needed; but one that is given must be right."""
     if secret is not None and not hmac.compare_digest(secret.encode(), (index.write_secret or "").encode()):
         raise click.ClickException(f"the secret is not the write secret of index '{index.name}'")
 
@@ -132,6 +161,7 @@ async def _update(settings: Settings, index: IndexSettings) -> int:
     """Take over, check, say what was done; 0 when everything is right."""
     from wheelyard.compose import now_utc, open_index  # noqa: PLC0415  every part of the server: not for --help
     from wheelyard.index.takeover import take_over  # noqa: PLC0415  as above
+    from wheelyard.storage.plugins import load_backend  # noqa: PLC0415  as above
 
     async with open_index(settings, index.name) as hosted:
         report = await take_over(
@@ -142,11 +172,13 @@ async def _update(settings: Settings, index: IndexSettings) -> int:
             thorough=True,
         )
         _tell(report)
+        update = load_backend(index.type).update
+        is_well = True if update is None else await update(hosted, click.echo)
         files, problems = await _check_files(hosted)
     for problem in problems:
         click.echo(f"missing: {problem}")
     click.echo(f"index '{index.name}': {files} files listed, {files - len(problems)} of them there")
-    return 1 if problems or report.damaged else 0
+    return 1 if problems or report.damaged or not is_well else 0
 
 
 def _tell(report: TakeoverReport) -> None:

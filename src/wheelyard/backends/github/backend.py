@@ -103,6 +103,11 @@ class GitHubBackend(Backend):
         """Several records in one commit, records in memory, digests checked at the upload, and GitHub's own users."""
         return Traits(atomic_batch=True, fresh=not self._is_strict, verified_put=True, identities=True)
 
+    @property
+    def index_filename(self) -> str:
+        """Name of the predecessor's list."""
+        return self._options.index_filename
+
     async def start(self) -> None:
         """Take up what was known at the last stop and what changed since; without GitHub that has to do."""
         self.client.open()
@@ -160,6 +165,16 @@ class GitHubBackend(Backend):
     def offer(self, key: Key, stored: Stored) -> None:
         """Name an asset that has the bytes of a file: who puts just these lists it, and nothing is uploaded."""
         self._writing.offered[key] = stored
+
+    async def public_page(self) -> str | None:
+        """
+        Return the address of the repository's page; None when not everybody may see it.
+
+        Raises:
+            StorageError: GitHub could not be asked.
+        """
+        repository = (await self.client.ask("GET", "")).object()
+        return None if repository.get("private") is not False else str(repository["html_url"])
 
     def public_url(self, web_url: str, key: Key) -> str | None:
         """

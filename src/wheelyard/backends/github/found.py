@@ -88,7 +88,9 @@ class Contents:
     incomplete: str | None = None
 
 
-async def find_assets(client: GitHubClient, *, index_filename: str | None = None, branch: str | None = None) -> Contents:
+async def find_assets(
+    client: GitHubClient, *, index_filename: str | None = None, branch: str | None = None
+) -> Contents:
     """
     Look into every release: one question for each hundred of them.
 
@@ -219,9 +221,7 @@ def _is_distribution(name: str) -> bool:
 async def _add_listed(client: GitHubClient, assets: dict[int, Found], filename: str, branch: str | None) -> None:
     """Add what only the predecessor's own list names; each costs a question."""
     ref = "" if branch is None else f"?ref={quote(branch, safe='')}"
-    answer = await client.ask(
-        "GET", f"/contents/{quote(filename)}{ref}", accept=_RAW, expected=frozenset({200, 404})
-    )
+    answer = await client.ask("GET", f"/contents/{quote(filename)}{ref}", accept=_RAW, expected=frozenset({200, 404}))
     if answer.status != 200:  # noqa: PLR2004
         return
     try:
