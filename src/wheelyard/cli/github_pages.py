@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from wheelyard.settings import Settings
     from wheelyard.site.build import Report
 
+_INDEX = "main"  # of a configuration that nobody sees; what people call it is a title
+
 _EPILOG = examples(
-    "wheelyard github.gen_gh_pages --name packages --owner acme --repo packages --output-folder public",
+    "wheelyard github.gen_gh_pages --name team --owner acme --repo packages --output-folder public",
 )
 
 
@@ -84,19 +86,19 @@ def command(
     with tempfile.TemporaryDirectory(prefix="wheelyard-") as root:
         settings = load_settings(
             root,
-            config=_table(name, keys),
-            admin_secret=_table(name, {"type": "github", "raw": secret}) if secret else None,
+            config=_table(keys),
+            admin_secret=_table({"type": "github", "raw": secret}) if secret else None,
             text_allowed=True,
             may_generate=False,
         )
-        report = anyio.run(_generate, settings, Path(output_folder), copy)
+        report = anyio.run(_generate, settings, name, Path(output_folder), copy)
     click.echo(f"{report.projects} projects: {output_folder}")
     for problem in report.problems:
         click.echo(f"not built: {problem.project}: {shown(problem.text)}", err=True)
     return 1 if report.problems else 0
 
 
-async def _generate(settings: Settings, folder: Path, copy: bool) -> Report:  # noqa: FBT001  as `anyio.run` hands it over
+async def _generate(settings: Settings, title: str, folder: Path, copy: bool) -> Report:  # noqa: FBT001  as `anyio.run` hands it over
     """Write the pages."""
     from anyio import to_thread  # noqa: PLC0415  not for --help
 
@@ -105,8 +107,7 @@ async def _generate(settings: Settings, folder: Path, copy: bool) -> Report:  # 
     from wheelyard.site.destination import open_destination  # noqa: PLC0415  as above
     from wheelyard.site.layout import Look  # noqa: PLC0415  as above
 
-    name = settings.indexes[0].name
-    async with open_index(settings, name) as hosted:
+    async with open_index(settings, _INDEX) as hosted:
         store = cast("_Public", hosted.store.backend)
         web_url = await store.public_page()
         if web_url is None:
@@ -118,7 +119,7 @@ async def _generate(settings: Settings, folder: Path, copy: bool) -> Report:  # 
         destination = open_destination(str(folder), environ=os.environ, copy=copy)
         try:
             await to_thread.run_sync(destination.open)
-            report = await SiteBuild(index, destination, Options(Look(name))).run()
+            report = await SiteBuild(index, destination, Options(Look(title))).run()
         finally:
             await to_thread.run_sync(destination.close)
         if not copy:
@@ -177,6 +178,6 @@ def _write_former(folder: Path, names: list[str]) -> None:
             (folder / name / HTML_NAME).write_bytes(page.read_bytes())
 
 
-def _table(name: str, values: dict[str, str]) -> str:
+def _table(values: dict[str, str]) -> str:
     rows = "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
-    return f"[{json.dumps(name)}]\n{rows}"
+    return f"[{_INDEX}]\n{rows}"

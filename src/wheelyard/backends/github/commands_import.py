@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   wheelyard github.import acme/packages --token-env GH_TOKEN
-  wheelyard github.import acme/packages --to acme/new-packages --name packages"""
+  wheelyard github.import acme/packages --to acme/new-packages --name team"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,10 +6,18 @@ import click
 
 from wheelyard.backends.github.commands import api_url_of, token_of
 
+RESERVED = frozenset(
+    {
+        "_", "api", "at", "healthz", "index_mtime", "initialize", "integrity", "legacy", "login", "logout", "metrics",
+        "packages", "project", "pypi", "readyz", "simple", "static",
+    }
+)  # fmt: skip
+"""Names that no index may have; the server, which this part may not know, has the same."""
+
 _EPILOG = """\b
 Examples:
-  wheelyard github.init_pkg_repo --name packages --owner acme --repo packages --token TOKEN
-  wheelyard github.init_pkg_repo --name packages --repo packages --token-env GH_TOKEN --dry-run"""
+  wheelyard github.init_pkg_repo --name team --owner acme --repo packages --token TOKEN
+  wheelyard github.init_pkg_repo --name team --repo packages --token-env GH_TOKEN --dry-run"""
 
 
 @click.command(epilog=_EPILOG)
@@ -55,6 +63,7 @@ def command(
     del private_pypi_version
     from wheelyard.backends.github.setup import Setup, Wishes, config_tables, plan_lines  # noqa: PLC0415  not for --help
 
+    _check_name(name)
     wishes = Wishes(
         name=name, owner=owner, repo=repo, branch=branch, index_filename=index_filename,
         sync_index_interval=sync_index_interval, pages=enable_gh_pages, use_existing=existing, api_url=api_url_of(api_url),
@@ -68,3 +77,13 @@ def command(
     made_for = anyio.run(Setup(wishes, token_of(token, token_env), lambda line: click.echo(line, err=True)).run)
     click.echo(config_tables(wishes, made_for))
     return 0
+
+
+def _check_name(name: str) -> None:
+    """Refuse before anything is made what no configuration takes."""
+    if name in RESERVED:
+        raise click.UsageError(
+            f"--name '{name}' cannot be the name of an index: URLs of the server start with '/{name}'"
+        )
+    if not name or name.startswith(".") or any(each in "/\\:?#%" or not each.isprintable() for each in name):
+        raise click.UsageError("--name stands in URLs: it has no '/', '\\', ':', '?', '#', '%' and no '.' in front")

@@ -203,10 +203,15 @@ class Setup:
 
     async def _make_branch(self) -> None:
         branch = Branch(self._client, self._wishes.branch)
-        if await branch.head(None) is not None or await branch.create() is None:
+        if await branch.head(None) is not None:
             self._tell(f"the branch '{self._wishes.branch}' is there already")
-        else:
-            self._tell(f"made the branch '{self._wishes.branch}', which keeps the index")
+            return
+        if await branch.create() is None and await branch.head(None) is None:
+            raise StorageReadOnly(
+                why=f"GitHub does not make the branch '{shown(self._wishes.branch)}'",
+                hint="Is it a name that Git takes, and does no rule of the repository forbid it? Run the command again.",
+            )
+        self._tell(f"made the branch '{self._wishes.branch}', which keeps the index")
 
     async def _switch_on_pages(self) -> None:
         answer = await self._ask("POST", "/pages", json={"build_type": "workflow"})
