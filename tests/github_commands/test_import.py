@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
 
+import anyio
 import pytest
 
 from github_commands.conftest import Command, Opened, Releases, digests
@@ -165,3 +170,62 @@ def test_without_token(command: Command) -> None:
     done = command("github.import", "ana/packages", env={"GH_TOKEN": ""})
     assert done.code == 2
     assert "give --token, or set GH_TOKEN or GITHUB_TOKEN" in done.err
+
+
+@pytest.mark.anyio
+async def test_killed(
+    command: Command, github: FakeGitHub, releases: Releases, token: str, opened: Opened, store: Repository
+) -> None:
+    """A run that is killed after its first commit has lost nothing; the next one lists the rest."""
+    wheels = [WheelBuilder(version=f"1.{number}") for number in range(45)]  # more than go into two commits
+    published = {wheel.file_name: releases.of_predecessor("ana/packages", wheel) for wheel in wheels}
+    code = "import sys; from wheelyard.cli import main; main()"
+    env = {**os.environ, "GITHUB_API_URL": github.api_url, "GH_TOKEN": token}
+    async with await anyio.open_process(
+        [sys.executable, "-c", code, "github.import", "ana/packages"], env=env
+    ) as process:
+        while not any(call.path == "/graphql" for call in github.calls):
+            assert process.returncode is None
+            await anyio.sleep(0.005)
+        process.kill()
+    done = command("github.import", "ana/packages")
+    assert (done.code, done.err) == (0, "")
+    assert "45 files taken over now" not in done.out
+    async with opened() as index:
+        assert await digests(index) == published
+
+
+def test_rate_limit(command: Command, github: FakeGitHub, published: dict[str, str], store: Repository) -> None:
+    """A secondary limit is waited out."""
+    github.repository("ana/new")
+    github.switches.secondary_limit(retry_after=1, path="/releases/assets/")
+    github.switches.secondary_limit(retry_after=1, path="/graphql")
+    done = command("github.import", "ana/packages", "--to", "ana/new", "--release-layout", "rolling")
+    assert done.code == 0
+    assert f"{len(published)} files taken over now" in done.out
+    assert {release.tag for release in github.repositories["ana/new"].published()} == {"store-0001"}
+
+
+def test_environment_mode(run: Command, github: FakeGitHub, token: str, published: dict[str, str]) -> None:
+    """Flags come from the environment too, as those of every command."""
+    env = {"GITHUB_API_URL": github.api_url, "WHEELYARD_COMMAND_TOKEN": token}
+    done = run("github.import", "ana/packages", env=env)
+    assert (done.code, done.err) == (0, "")
+    assert f"{len(published)} files taken over now" in done.out
+
+
+def test_bar(github: FakeGitHub, token: str, published: dict[str, str]) -> None:
+    """Where a person watches, a bar is drawn on stderr; stdout has the result alone."""
+    code = "import sys; from wheelyard.cli import main; main()"
+    env = {**os.environ, "GITHUB_API_URL": github.api_url, "GH_TOKEN": token, "TERM": "xterm", "COLUMNS": "80"}
+    ours, theirs = os.openpty()
+    arguments = [sys.executable, "-c", code, "github.import", "ana/packages"]
+    done = subprocess.run(arguments, env=env, stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=60)
+    os.close(theirs)
+    drawn = b""
+    with suppress(OSError):  # the end of a terminal is an error
+        while piece := os.read(ours, 65536):
+            drawn += piece
+    os.close(ours)
+    assert b"taking over" in drawn
+    assert f"{len(published)} files taken over now".encode() in done.stdout

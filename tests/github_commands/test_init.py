@@ -157,6 +157,16 @@ def test_dry_run(command: Command, github: FakeGitHub) -> None:
     assert _tables(done.out)[0]["private-pypi-pkg-repo"]["owner"] == "acme"
 
 
+@live
+def test_environment_mode(run: Command, github: FakeGitHub, token: str) -> None:
+    """Without arguments the command and its flags come from the environment, as the predecessor's containers have it."""
+    flags = {"NAME": "team", "REPO": "private-pypi-pkg-repo", "TOKEN": token, "ENABLE_GH_PAGES": "false"}
+    env = {f"PRIVATE_PYPI_COMMAND_{name}": value for name, value in flags.items()}
+    done = run(env=env | {"PRIVATE_PYPI_COMMAND": "github.init_pkg_repo", "GITHUB_API_URL": github.api_url})
+    assert done.code == 0, done.err
+    assert _made(github).private
+
+
 # --- refusals -------------------------------------------------------------------------------------------------------
 
 

@@ -60,7 +60,7 @@ def _served(folder: Path) -> Iterator[str]:
 @pytest.mark.usefixtures("public")
 @pytest.mark.parametrize("path", ["simple/", ""], ids=["where ours are", "where the predecessor's were"])
 def test_pip_installs(command: Command, client: GetClient, tmp_path: Path, path: str) -> None:
-    """A file is found by pip through the pages, which downloads it from its release; both addresses of the index do."""
+    """Through the pages pip finds a file and downloads it from its release, at both addresses of the index."""
     done = command(*PAGES)
     assert (done.code, done.err, done.out) == (0, "", "2 projects: public\n")
     with _served(tmp_path / "public") as url:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from github_commands.conftest import Command, Opened, Releases, digests
@@ -212,3 +213,26 @@ async def test_a_token_that_may_only_read(
     assert {name: sha for name, sha in store.refs.items() if "tags" not in name} == {
         name: sha for name, sha in refs.items() if "tags" not in name
     }
+
+
+async def test_beside_a_server_and_another_run(
+    update: Update, releases: Releases, opened: Opened, store: Repository, github: FakeGitHub, tmp_path: Path
+) -> None:
+    """Two runs at once and a server that publishes meanwhile lose nothing and list everything once."""
+    wheels = [WheelBuilder(name=f"by-hand{number}", version="1.0") for number in range(6)]
+    releases.make("ana/packages", "all", {wheel.file_name: wheel.bytes() for wheel in wheels})
+    paths = [WheelBuilder(version=f"{number}.0").build(tmp_path) for number in range(1, 6)]
+    codes: list[int] = []
+
+    async def run(folder: str) -> None:
+        codes.append((await anyio.to_thread.run_sync(update, folder))[0])
+
+    async with opened() as index, anyio.create_task_group() as tasks:
+        tasks.start_soon(run, "one")
+        tasks.start_soon(run, "two")
+        for path in paths:
+            await _publish(index, path)
+    assert codes == [0, 0]
+    async with opened(folder="new server") as index:
+        assert set(await digests(index)) == {path.name for path in paths} | {wheel.file_name for wheel in wheels}
+    assert len(list(store.assets())) == len(wheels) + len(paths)

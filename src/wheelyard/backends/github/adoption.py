@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from pathlib import Path
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from wheelyard.backends.github.client import GitHubClient
 
 _PROJECTS_AT_ONCE: Final = 4
-_BATCH_FILES: Final = 20  # of one commit: bounds the disk that is needed
+_BATCH_FILES: Final = 20  # of one commit
+_BATCH_BYTES: Final = 256 * 1024 * 1024  # as many, or a single file, lie on the disk at a time, twice for a moment
 _NANOSECONDS: Final = 1_000_000_000
 _HAND_MADE: Final = "github"  # who published a file that nobody's name stands at
 
@@ -170,7 +171,7 @@ class Adoption:
                 self._report.left.append(f"{found.shown}: it was deleted here, and stays so")
             elif known is None:
                 wanted.append(found)
-            elif known.sha256 != digest:
+            elif (known.sha256 != digest) if digest else (known.size != found.size):  # old assets have no digest
                 self._report.left.append(f"{found.shown}: another file of that name is published here already")
             elif await self._is_there(project, known.filename):
                 self._report.already += 1
@@ -197,8 +198,8 @@ class Adoption:
         self, project: NormalizedName, files: Sequence[Found], folder: Path, limiter: anyio.CapacityLimiter
     ) -> None:
         async with limiter:
-            for start in range(0, len(files), _BATCH_FILES):
-                await self._take(project, files[start : start + _BATCH_FILES], folder)
+            for batch in _batches(files):
+                await self._take(project, batch, folder)
 
     async def _take(self, project: NormalizedName, files: Sequence[Found], folder: Path) -> None:
         """List some files of one project in one commit."""
@@ -221,7 +222,7 @@ class Adoption:
         finally:
             with anyio.CancelScope(shield=True):
                 for _, one in ready:
-                    await to_thread.run_sync(_release, one)
+                    await to_thread.run_sync(one.release)
 
     async def _mend(self, project: NormalizedName, one: Prepared) -> None:
         """List the bytes of a file that a record names already."""
@@ -238,6 +239,7 @@ class Adoption:
         except StorageError:
             if await self._is_gone(found.asset):
                 self._report.left.append(f"{found.shown}: it is gone")
+                self._progress.advance()
                 return None
             raise
         known = found.upload
@@ -251,12 +253,12 @@ class Adoption:
         signature = (found.size, int(found.created.timestamp() * _NANOSECONDS))
         candidate = Candidate(project, str(project), filename, path, signature, upload)
         outcome = await to_thread.run_sync(prepare, candidate, folder)
+        await to_thread.run_sync(path.unlink)  # it has a copy of its own
         if isinstance(outcome, Damaged) or digest != expected:
             why = outcome.why if isinstance(outcome, Damaged) else "GitHub sends other bytes than it has the digest of"
             self._report.left.append(f"{found.shown}: {why}")
             if isinstance(outcome, Prepared):
-                await to_thread.run_sync(_release, outcome)
-            await to_thread.run_sync(lambda: path.unlink(missing_ok=True))
+                await to_thread.run_sync(outcome.release)
             self._progress.advance()
             return None
         if self._is_own:
@@ -320,17 +322,23 @@ async def update(index: HostedIndex, tell: Callable[[str], None]) -> bool:
     return report.is_well
 
 
+def _batches(files: Sequence[Found]) -> Iterator[list[Found]]:
+    """Cut a list into what goes into one commit."""
+    batch: list[Found] = []
+    for found in files:
+        if batch and (len(batch) == _BATCH_FILES or sum(each.size for each in batch) + found.size > _BATCH_BYTES):
+            yield batch
+            batch = []
+        batch.append(found)
+    yield batch
+
+
 def _adopted(found: Found, one: Prepared) -> Adopted:
     """Return the page entry, with who uploaded it where the predecessor did not write down more."""
     file = one.file
     if found.upload is None:
         file = replace(file, private={**file.private, "_uploader": found.uploader or _HAND_MADE})
     return Adopted(replace(file, upload_time=found.created.astimezone(UTC)), one.spool, one.metadata)
-
-
-def _release(one: Prepared) -> None:
-    one.release()
-    one.candidate.path.unlink(missing_ok=True)
 
 
 def _line(key: Key, why: str) -> str:

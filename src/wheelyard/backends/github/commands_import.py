@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -36,6 +36,7 @@ class _Import:
     branch: str
     predecessor_branch: str | None
     index_filename: str
+    release_layout: Literal["version", "file", "rolling"]
     api_url: str
 
 
@@ -49,6 +50,13 @@ class _Import:
 @click.option("--branch", default="index", show_default=True, metavar="NAME", help="Branch that keeps the index.")
 @click.option("--predecessor-branch", metavar="NAME", help="Branch with the predecessor's list [the default branch].")
 @click.option("--index-filename", default="index.toml", show_default=True, metavar="NAME", help="Name of that list.")
+@click.option(
+    "--release-layout",
+    type=click.Choice(["version", "file", "rolling"]),
+    default="version",
+    show_default=True,
+    help="Which releases get the files, with --to.",
+)
 @click.option("--api-url", metavar="URL", help="Of GitHub Enterprise Server: https://HOST/api/v3")
 def command(
     *,
@@ -61,6 +69,7 @@ def command(
     branch: str,
     predecessor_branch: str | None,
     index_filename: str,
+    release_layout: Literal["version", "file", "rolling"],
     api_url: str | None,
 ) -> int:
     """
@@ -81,6 +90,7 @@ def command(
         branch=branch,
         predecessor_branch=predecessor_branch,
         index_filename=index_filename,
+        release_layout=release_layout,
         api_url=api_url_of(api_url),
     )
     import anyio  # noqa: PLC0415  not for --help
@@ -110,7 +120,10 @@ async def _import(wanted: _Import, progress: Progress) -> Report:
     from wheelyard.storage.store import Store  # noqa: PLC0415  as above
 
     owner, repo = wanted.target
-    options = GitHubOptions(owner=owner, repo=repo, branch=wanted.branch, api_url=wanted.api_url, cache_bytes=0)
+    options = GitHubOptions(
+        owner=owner, repo=repo, branch=wanted.branch, api_url=wanted.api_url, cache_bytes=0,
+        release_layout=wanted.release_layout,
+    )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="wheelyard-") as folder:
         context = BackendContext(
             name=wanted.name, folder=Path(folder), admin_secret={"raw": wanted.token}, sync_interval_s=3600
