@@ -229,3 +229,23 @@ def test_bar(github: FakeGitHub, token: str, published: dict[str, str]) -> None:
     os.close(ours)
     assert b"taking over" in drawn
     assert f"{len(published)} files taken over now".encode() in done.stdout
+
+
+def test_listed_as_the_manual_has_it(run: Command) -> None:
+    """The list of commands has every one of the manual's, under the name that the program had."""
+    lines = run("--help", program="private_pypi").out.splitlines()
+    assert lines[:2] == ["SYNOPSIS", "    private_pypi <command> <command_flags>"]
+    listed = [line.split()[0] for line in lines if line.startswith("    ") and not line.startswith("    private_pypi")]
+    assert {"server", "update_index", "github.init_pkg_repo", "github.gen_gh_pages", "github.import"} <= set(listed)
+
+
+def test_enterprise_server(run: Command) -> None:
+    """GitHub Enterprise Server, with paths of its own, does as well; from a repository that is empty."""
+    with FakeGitHub.serve(base="ghes") as github:
+        token = github.user("ana")
+        github.repository("ana/packages")
+        target = github.repository("ana/new", empty=True)
+        Releases(github.api_url, token).of_predecessor("ana/packages", WheelBuilder())
+        done = run("github.import", "ana/packages", "--to=ana/new", f"--api_url={github.api_url}", f"--token={token}")
+        assert (done.code, done.err) == (0, "")
+        assert [asset.name for _, asset in target.assets()] == [WheelBuilder().file_name]

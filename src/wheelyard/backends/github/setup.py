@@ -187,7 +187,8 @@ class Setup:
             if answer.status in (200, 201):
                 self._tell(f"wrote {PATH} on the branch '{default}'")
                 return
-            if answer.status not in (404, 409) or await self._has_branch(default):
+            is_early = answer.status == 409 or (answer.status == 404 and not await self._has_branch(default))  # noqa: PLR2004
+            if not is_early:
                 break
             await anyio.sleep(_WAIT_S * attempt)
         raise self._refused(

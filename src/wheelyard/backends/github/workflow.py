@@ -45,16 +45,14 @@ jobs:
           --type github
           --name "$NAME"
           --secret_env GITHUB_TOKEN
-          --owner "$OWNER"
-          --repo "$REPO"
+          --owner "${GITHUB_REPOSITORY%/*}"
+          --repo "${GITHUB_REPOSITORY#*/}"
           --branch "$BRANCH"
           --index_filename "$INDEX_FILENAME"
           --api_url "$GITHUB_API_URL"
         env:
           GITHUB_TOKEN: ${{ github.token }}
           NAME: @NAME@
-          OWNER: ${{ github.repository_owner }}
-          REPO: ${{ github.event.repository.name }}
           BRANCH: @BRANCH@
           INDEX_FILENAME: @INDEX_FILENAME@
 """
@@ -70,8 +68,8 @@ _PAGES: Final = """\
           wheelyard github.gen_gh_pages
           --name "$NAME"
           --token_env GITHUB_TOKEN
-          --owner "$OWNER"
-          --repo "$REPO"
+          --owner "${GITHUB_REPOSITORY%/*}"
+          --repo "${GITHUB_REPOSITORY#*/}"
           --branch "$BRANCH"
           --index_filename "$INDEX_FILENAME"
           --api_url "$GITHUB_API_URL"
@@ -79,8 +77,6 @@ _PAGES: Final = """\
         env:
           GITHUB_TOKEN: ${{ github.token }}
           NAME: @NAME@
-          OWNER: ${{ github.repository_owner }}
-          REPO: ${{ github.event.repository.name }}
           BRANCH: @BRANCH@
           INDEX_FILENAME: @INDEX_FILENAME@
       - uses: actions/upload-pages-artifact@v5
@@ -89,6 +85,7 @@ _PAGES: Final = """\
 
   deploy:
     needs: build
+    if: github.ref_type == 'branch' # the environment takes no tags, which releases run for; the next run has it
     runs-on: ubuntu-latest
     timeout-minutes: 15
     permissions:
