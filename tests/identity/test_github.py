@@ -121,7 +121,7 @@ def test_members_and_others(server: LiveServer, team: Team, tmp_path: Path) -> N
     assert (answer.status_code, answer.content) == (200, path.read_bytes())
     refused = upload(server, WheelBuilder(name="demo", version="2.0").build(tmp_path), team.reader, version="2.0")
     assert refused.status_code == 403
-    assert "'rita' may only read the repository" in refused.reason_phrase
+    assert "'rita' may only read the repository" in refused.text
     for path_ in ("/simple/", "/simple/demo/", f"/simple/demo/{path.name}", "/simple/nothing/"):
         assert get(server, path_, team.stranger).status_code == 403
         assert get(server, path_, "ghp_wrong").status_code == 401
@@ -261,10 +261,10 @@ def test_clients_publish(server: LiveServer, team: Team, client: GetClient, proj
     assert [file["filename"] for file in page["files"]] == [path.name for path in project.files]
 
 
-def test_twine_shows_why(server: LiveServer, team: Team, client: GetClient, project: Project) -> None:
-    """What twine shows is the reason phrase alone, and that says who may only read."""
+def test_twine_shows_why(server: LiveServer, team: Team, client: GetClient, project: Project, http_server: str) -> None:
+    """What twine shows is the reason phrase alone, which granian cannot set, and that says who may only read."""
     outcome = PUBLISHERS["twine"](client("twine"), project, server.upload_url, "team", team.reader)
-    outcome.check_refused("'rita' may only read the repository")
+    outcome.check_refused("403", *(["'rita' may only read the repository"] if http_server == "uvicorn" else []))
 
 
 def test_clients_install(

@@ -254,7 +254,7 @@ def start_server(tmp_path: Path, http_server: str) -> Iterator[StartServer]:
 
         def start(*arguments: str, root: Path | None = None, **options: str) -> LiveServer:
             folder = root or tmp_path / "root"
-            return stack.enter_context(running_server(folder, *arguments, http_server=http_server, **options))
+            return stack.enter_context(running_server(folder, *arguments, **{"http_server": http_server, **options}))
 
         yield start
 

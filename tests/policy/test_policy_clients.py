@@ -107,10 +107,8 @@ def test_reserved(server: LiveServer, offered: FakeUpstream, client: GetClient, 
     assert not [question for question in offered.questions if "acme" in question.path]
 
 
-def test_pages_are_kept_ready(start_server: StartServer, offered: FakeUpstream, http_server: str) -> None:
+def test_pages_are_kept_ready(start_server: StartServer, offered: FakeUpstream) -> None:
     """A page of which something is left out is sent from ready bytes, as any other, while the other index's page holds."""
-    if http_server != "uvicorn":
-        pytest.skip("only our own protocol class has ready answers in front of the application")
     files = [
         UpstreamFile(filename=f"coolname-{version}-py3-none-any.whl", upload_time=days_ago(days))
         for version, days in UPLOADED.items()
@@ -118,7 +116,8 @@ def test_pages_are_kept_ready(start_server: StartServer, offered: FakeUpstream, 
     offered.script(
         "/simple/coolname/", with_headers(json_page("coolname", files), cache_control="max-age=600", etag='"1"')
     )
-    server = start_server(config=f'{default_config()}{POLICY}[upstream.fake]\nurl = "{offered.root}"\n')
+    config = f'{default_config()}{POLICY}[upstream.fake]\nurl = "{offered.root}"\n'
+    server = start_server(config=config, http_server="uvicorn")  # whose protocol class is ours
     for _ in range(5):
         assert len(server.listed("coolname")) == 2
     assert offered.asked("/simple/coolname/") == 1
