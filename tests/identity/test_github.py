@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import httpx2
 import pytest
@@ -79,11 +80,13 @@ def server(team: Team, start_server: StartServer, tmp_path: Path) -> LiveServer:
     return start(team, start_server, tmp_path)
 
 
-def start(team: Team, start_server: StartServer, folder: Path, *arguments: str, config: str = "") -> LiveServer:
+def start(
+    team: Team, start_server: StartServer, folder: Path, *arguments: str, config: str = "", root: Path | None = None
+) -> LiveServer:
     """Start a server with a configuration and the team's admin secret."""
     secret = folder / "admin_secret.toml"
     secret.write_text(team.admin_secret)
-    made = start_server("--admin-secret", str(secret), *arguments, config=team.config + config)
+    made = start_server("--admin-secret", str(secret), *arguments, config=team.config + config, root=root)
     made.index = "team"
     return made
 
@@ -483,3 +486,70 @@ def test_commands(server: LiveServer, team: Team, tmp_path: Path, arguments: tup
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- killed, and two at once ----------------------------------------------------------------------------------------
+
+
+def test_killed_between_asset_and_commit(team: Team, start_server: StartServer, tmp_path: Path) -> None:
+    """A server killed after the upload to the release and before the commit lists nothing; the same upload works again."""
+    server = start(team, start_server, tmp_path)
+    first = publish(server, team.writer, tmp_path)
+    packages = team.github.repositories["acme/packages"]
+    before = len(packages.assets())
+    team.github.switches.fail(503, times=10_000, method="POST", path="graphql")
+    wheel = WheelBuilder(name="demo", version="2.0").build(tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(upload, server, wheel, team.writer, version="2.0")
+        deadline = monotonic() + 30
+        while len(packages.assets()) == before:
+            assert monotonic() < deadline
+            assert not sent.done(), sent.result()
+            sleep(0.01)
+        server.kill()
+        assert isinstance(sent.exception(), httpx2.TransportError)
+    team.github.switches.failures.clear()
+    again = start(team, start_server, tmp_path)
+    listed = get(again, "/simple/demo/", team.reader, accept=V1_JSON).json()
+    assert [file["filename"] for file in listed["files"]] == [first.name]
+    assert get(again, f"/simple/demo/{wheel.name}", team.reader).status_code == 404
+    assert upload(again, wheel, team.writer, version="2.0").status_code == 200
+    for path in (first, wheel):
+        assert get(again, f"/simple/demo/{path.name}", team.reader).content == path.read_bytes()
+
+
+def test_two_servers_publish_at_once(team: Team, start_server: StartServer, tmp_path: Path) -> None:
+    """Of different files of one project both servers' stay; of two files with one name one stays, and the other publisher is told."""
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    servers = [start(team, start_server, folder, root=folder / "root") for folder in folders]
+    wheels = [WheelBuilder(name="demo", version=f"1.{number}").build(tmp_path) for number in range(6)]
+    same = [
+        WheelBuilder(name="demo", version="9.0", files={"demo.py": b"number = %d" % number}).build(folder)
+        for number, folder in enumerate(folders)
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        sent = [
+            pool.submit(upload, servers[number % 2], wheel, team.writer, version=f"1.{number}")
+            for number, wheel in enumerate(wheels)
+        ]
+        answers = [each.result() for each in sent]
+        sent = [
+            pool.submit(upload, server, wheel, team.writer, version="9.0")
+            for server, wheel in zip(servers, same, strict=True)
+        ]
+        contested = [each.result() for each in sent]
+    assert {answer.status_code for answer in answers} == {200}
+    assert sorted(answer.status_code for answer in contested) == [200, 409]
+    kept = same[[answer.status_code for answer in contested].index(200)]
+    for server in servers:
+        deadline = monotonic() + 30
+        while True:  # the other one is seen when the branch is looked at again, a second later
+            files = get(server, "/simple/demo/", team.reader, accept=V1_JSON).json()["files"]
+            if len(files) == len(wheels) + 1:
+                break
+            assert monotonic() < deadline
+            sleep(0.05)
+        for path in (*wheels, kept):
+            assert get(server, f"/simple/demo/{path.name}", team.reader).content == path.read_bytes()

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
+import httpx2
 import pytest
 
+from plugins.live import LiveServer, StartServer
 from wheelyard.index import hosted
 from wheelyard.index.checks import PublishLimits
 from wheelyard.index.hosted import HostedIndex
@@ -18,8 +20,7 @@ from wheelyard.protocol.record import render_record
 from wheelyard.storage.interface import BackendContext, Plan, Record
 from wheelyard.storage.plugins import load_backend
 from wheelyard.storage.store import Store
-
-pytestmark = pytest.mark.anyio
+from wheelyard.testing.builders import WheelBuilder, form_fields, multipart_body
 
 
 def open_store(folder: Path) -> Store:
@@ -46,6 +47,7 @@ def rename_by_hand(folder: Path) -> None:
     (storage / "two").rename(storage / "three")
 
 
+@pytest.mark.anyio
 async def test_a_start_asks_only_what_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second start lists without looking at every project, and knows what was published since."""
     store, names = open_store(tmp_path / "index"), NamesFile(tmp_path / "names")
@@ -68,6 +70,7 @@ async def test_a_start_asks_only_what_changed(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("content", [b"", b"wheelyard names 1\n7\n[]", b"\xff\n1\n2", b'wheelyard names 1\nx\n["",[]]'])
+@pytest.mark.anyio
 async def test_a_damaged_file(tmp_path: Path, content: bytes) -> None:
     """A file that is damaged is as good as none, and is replaced."""
     store, names = open_store(tmp_path / "index"), NamesFile(tmp_path / "names")
@@ -81,6 +84,7 @@ async def test_a_damaged_file(tmp_path: Path, content: bytes) -> None:
     await store.stop()
 
 
+@pytest.mark.anyio
 async def test_a_project_copied_by_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was copied into or removed from the folder while no server ran is seen soon after a start."""
     monkeypatch.setattr(hosted, "LOOK_AGAIN_AFTER_S", 0.0)
@@ -100,8 +104,38 @@ async def test_a_project_copied_by_hand(tmp_path: Path, monkeypatch: pytest.Monk
     await store.stop()
 
 
-async def test_a_full_disk_costs_nothing(tmp_path: Path) -> None:
+def test_a_disk_that_takes_nothing(tmp_path: Path) -> None:
     """Where the names cannot be kept, listing goes on."""
-    names = NamesFile(tmp_path / "missing" / "names")
+    (tmp_path / "file").touch()
+    names = NamesFile(tmp_path / "file" / "names")
     names.save(KnownNames("cursor", frozenset({"one"})))
     assert names.load() is None
+
+
+def test_a_server_keeps_them(tmp_path: Path, start_server: StartServer) -> None:
+    """A server that was asked for the list leaves its names, and the next one lists from them and what is new."""
+    server = start_server()
+    publish(server, tmp_path, "one")
+    assert server.get("/simple/").text.count("<a ") == 1
+    known = NamesFile(server.root / "state" / f"names-{server.index}").load()
+    assert known is not None
+    assert known.names == {"one"}
+    publish(server, tmp_path, "two")
+    server.stop()
+    again = start_server()
+    page = again.get("/simple/").text
+    assert "one" in page
+    assert "two" in page
+
+
+def publish(server: LiveServer, folder: Path, name: str) -> None:
+    path = WheelBuilder(name=name).build(folder)
+    content_type, body = multipart_body(form_fields(path), path.name, path.read_bytes())
+    answer = httpx2.post(
+        server.upload_url,
+        content=body,
+        headers={"content-type": content_type},
+        auth=(server.index, server.write_secret),
+        trust_env=False,
+    )
+    assert answer.status_code == 200, answer.text

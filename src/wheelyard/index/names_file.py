@@ -38,7 +38,7 @@ class NamesFile:
     One file; every function blocks.
 
     Args:
-        path: Where it is or will be, in a folder that is there.
+        path: Where it is or will be; `save` makes the folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +60,7 @@ class NamesFile:
         content = msgspec.json.encode((known.cursor, sorted(known.names)))
         fresh = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
         try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
             fresh.write_bytes(b"%b\n%d\n%b" % (_FORMAT.encode(), crc32(content), content))
             os.replace(fresh, self._path)  # noqa: PTH105  as elsewhere where a file is replaced
         except OSError:
