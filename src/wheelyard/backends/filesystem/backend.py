@@ -181,14 +181,17 @@ class FileSystemBackend(Backend):
 
     def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
         """Return a `peek` for one key that writes the revision out only when it changed: the hot path asks at each request."""
-        path, lstat, last_seen, last_revision = f"{self._root}/{key}", os.lstat, (-1, -1, -1), Revision("")
+        path, lstat, is_there = f"{self._root}/{key}", os.lstat, self._folders.is_there
+        last_seen, last_revision = (-1, -1, -1), Revision("")
 
         def peek() -> Revision | Absent | None:
             nonlocal last_seen, last_revision
             try:
                 status = lstat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                return ABSENT if is_there() else None
             except OSError:
-                return self.peek(key)  # the slow way knows what each trouble means
+                return None
             seen = (status.st_mtime_ns, status.st_size, status.st_ino)
             if seen != last_seen:
                 last_seen, last_revision = seen, revision_of(status)
