@@ -33,7 +33,7 @@ def tree(root: type[WheelyardError] = WheelyardError) -> Iterator[type[Wheelyard
     """List every class of our errors, the root first."""
     yield root
     for child in root.__subclasses__():
-        if child.__module__ == errors.__name__:
+        if child.__module__.startswith(errors.__name__):
             yield from tree(child)
 
 
