@@ -2,26 +2,13 @@
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from plugins.clocks import SteppingClock
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.index.upstream_address import UpstreamLimits
 from wheelyard.testing.fake_upstream import FakeUpstream
-
-
-@dataclass
-class SteppingClock:
-    """A clock that moves when a test says so."""
-
-    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def step(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass

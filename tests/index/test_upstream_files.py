@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from plugins.clocks import SteppingClock
 from wheelyard.errors import DistFileNotFound, MetadataNotFound, ProjectNotFound, UpstreamInvalid, UpstreamUnavailable
 from wheelyard.index.interface import FileBody, StreamBody
 from wheelyard.index.upstream import UpstreamIndex
@@ -21,7 +22,7 @@ from wheelyard.testing.fake_upstream import (
     with_headers,
 )
 
-from .conftest import Opened, SteppingClock
+from .conftest import Opened
 
 pytestmark = pytest.mark.anyio
 

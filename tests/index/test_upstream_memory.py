@@ -7,13 +7,14 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from plugins.clocks import SteppingClock
 from wheelyard.errors import ProjectNotFound, UpstreamUnavailable
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.index.upstream_memory import PageMemory, RememberedPage, freshness
 from wheelyard.model import NormalizedName, ProjectPage
 from wheelyard.testing.fake_upstream import Answer, FakeUpstream, Gate, UpstreamFile, json_page, with_headers
 
-from .conftest import Opened, SteppingClock
+from .conftest import Opened
 
 pytestmark = pytest.mark.anyio
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from plugins.clocks import SteppingClock
 from wheelyard.compose import make_app
 from wheelyard.settings import load_settings
 from wheelyard.testing.builders import WheelBuilder, form_fields, multipart_body
@@ -22,16 +23,6 @@ from wheelyard.testing.loopback import LoopbackServer
 SECRETS = 'read_secret = "read-secret-1"\nwrite_secret = "write-secret-2"\n'
 V1_JSON = "application/vnd.pypi.simple.v1+json"
 CRITICAL = "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:H"
-
-
-@dataclass
-class SteppingClock:
-    """A clock that moves when a test says so."""
-
-    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def days_ago(days: float) -> str:

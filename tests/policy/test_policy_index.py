@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from policy.conftest import SteppingClock, osv_record
+from plugins.clocks import SteppingClock
+from policy.conftest import osv_record
 from wheelyard.cli.osv import scorer
 from wheelyard.errors import (
     DistFileNotFound,

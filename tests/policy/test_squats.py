@@ -12,7 +12,8 @@ import prometheus_client.core  # noqa: F401  else its import would count as bloc
 import pytest
 from structlog.testing import capture_logs
 
-from policy.conftest import SECRETS, V1_JSON, Serve, SteppingClock
+from plugins.clocks import SteppingClock
+from policy.conftest import SECRETS, V1_JSON, Serve
 from policy.test_policy_index import Elsewhere
 from server.sites import composed, index_settings
 from wheelyard.compose.policy import watching

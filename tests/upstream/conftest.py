@@ -4,12 +4,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx2
 import pytest
 
+from plugins.clocks import SteppingClock
 from wheelyard.backends.filesystem.backend import FileSystemBackend
 from wheelyard.compose import make_app
 from wheelyard.index.mirrored import MirroredIndex, MirrorParts
@@ -23,19 +23,6 @@ from wheelyard.testing.fake_upstream import FakeUpstream
 from wheelyard.testing.loopback import LoopbackServer
 
 MIRROR_LIMITS = UpstreamLimits(stale_s=3600, answer_s=5.0)
-
-
-@dataclass
-class SteppingClock:
-    """A clock that moves when a test says so."""
-
-    now: datetime = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def step(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.clocks import SteppingClock
 from wheelyard.errors import ProjectNotFound, UpstreamOffline, UpstreamRefused, UpstreamUnavailable
 from wheelyard.index.upstream_disk import DocumentFolder, KeptDocument
 from wheelyard.model import NormalizedName
@@ -14,7 +15,7 @@ from wheelyard.storage.interface import ABSENT
 from wheelyard.testing.fake_upstream import Answer, FakeUpstream, UpstreamFile, html_page, json_page, with_headers
 from wheelyard.testing.index_suite import read
 
-from .conftest import MIRROR_LIMITS, OpenMirror, SteppingClock
+from .conftest import MIRROR_LIMITS, OpenMirror
 
 pytestmark = pytest.mark.anyio
 

@@ -10,6 +10,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from plugins.clocks import SteppingClock
 from wheelyard.backends.memory import MemoryBackend
 from wheelyard.errors import DistFileNotFound, UpstreamInvalid, UpstreamUnavailable
 from wheelyard.index.interface import StreamBody
@@ -28,7 +29,7 @@ from wheelyard.testing.fake_upstream import (
 )
 from wheelyard.testing.index_suite import read
 
-from .conftest import OpenMirror, SteppingClock
+from .conftest import OpenMirror
 
 pytestmark = pytest.mark.anyio
 
