@@ -19,7 +19,7 @@ from wheelyard.server.large_body import LargeBody
 
 pytestmark = pytest.mark.slow
 
-FILES = 12_000  # a page of several megabytes, which no socket takes at once
+FILES = 60_000  # a page of more than ten megabytes, which no socket takes at once
 
 
 @pytest.fixture
