@@ -215,6 +215,19 @@ async def test_peek(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     assert index.peek(SIX) not in (None, first)
 
 
+async def test_peeker_agrees_with_peek(elsewhere: Elsewhere, clock: SteppingClock) -> None:
+    """What is asked again and again is told the same, whatever happened since the question was prepared."""
+    index = behind(elsewhere, clock, minimum_age=WEEK)
+    peek = index.peeker(SIX)
+    told = [(index.peek(SIX), peek())]
+    await shown(index)
+    told.append((index.peek(SIX), peek()))
+    clock.now += timedelta(days=5)
+    told.append((index.peek(SIX), peek()))
+    assert all(one == other for one, other in told)
+    assert [one is None for one, _ in told] == [True, False, True]
+
+
 async def test_peek_follows_the_upstream(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     """When the other index has another page, or cannot tell, no revision is told."""
     index = behind(elsewhere, clock, minimum_age=WEEK)

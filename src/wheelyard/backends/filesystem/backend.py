@@ -39,6 +39,7 @@ from wheelyard.backends.filesystem.folders import Folders, check_regular
 from wheelyard.backends.filesystem.journal import Journal, Told, parse_cursor
 from wheelyard.backends.filesystem.listing import list_files, list_records
 from wheelyard.backends.filesystem.locks import FileLocks
+from wheelyard.backends.filesystem.peeking import make_peeker
 from wheelyard.backends.filesystem.placing import (
     copy_new,
     copy_spool,
@@ -181,23 +182,7 @@ class FileSystemBackend(Backend):
 
     def peeker(self, key: Key) -> Callable[[], Revision | Absent | None]:
         """Return a `peek` for one key that writes the revision out only when it changed: the hot path asks at each request."""
-        path, lstat, is_there = f"{self._root}/{key}", os.lstat, self._folders.is_there
-        last_seen, last_revision = (-1, -1, -1), Revision("")
-
-        def peek() -> Revision | Absent | None:
-            nonlocal last_seen, last_revision
-            try:
-                status = lstat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                return ABSENT if is_there() else None
-            except OSError:
-                return None
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
-            if seen != last_seen:
-                last_seen, last_revision = seen, revision_of(status)
-            return last_revision
-
-        return peek
+        return make_peeker(str(self._root), key, is_there=self._folders.is_there)
 
     def peek_changes(self) -> str | None:
         """Return size and time of the journal; None while a swap is under way whose end it may never tell."""

@@ -184,12 +184,12 @@ class PolicyIndex(DenyAll):
 
         None until a page was made of what the inner index has now: only then is that time known.
         """
-        known = self._remembered.get(project)
-        if known is None or known.revision is None:
-            return None
-        if self._inner.peek(project) != known.revision or not _holds(known.until, self._clock()):
-            return None
-        return known.token if self._advisories_revision() == known.advisories else None
+        return self._told(project, lambda: self._inner.peek(project))
+
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project."""
+        inner = self._inner.peeker(project)
+        return lambda: self._told(project, inner)
 
     # -- explaining ----------------------------------------------------------------------------------------------------
 
@@ -268,6 +268,15 @@ class PolicyIndex(DenyAll):
     def _revision(self, project: NormalizedName) -> Revision | None:
         revision = self._inner.peek(project)
         return None if revision is None or revision is ABSENT else revision
+
+    def _told(self, project: NormalizedName, inner: Callable[[], Revision | Absent | None]) -> Revision | None:
+        """Return what `peek` says, given what the inner index says now."""
+        known = self._remembered.get(project)
+        if known is None or known.revision is None:
+            return None
+        if inner() != known.revision or not _holds(known.until, self._clock()):
+            return None
+        return known.token if self._advisories_revision() == known.advisories else None
 
     def _advisories_revision(self) -> str:
         if self.policy.osv_severity is None or self._advisories is None:
