@@ -13,6 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from wheelyard.errors import Unsupported
+from wheelyard.index.slices import FileSlice
 from wheelyard.model import (
     DistFile,
     Filename,
@@ -31,9 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StreamBody:
-    """The bytes come from a stream; `open` may be called once, its iterator must be closed."""
+    """
+    The bytes come from a stream; one of the two may be called, once, and its iterator must be closed.
+
+    Attributes:
+        open: Gives the bytes of a range, or all.
+        slices: The same, but bytes that are in a file of this machine come as slices of it; None when there are none.
+    """
 
     open: Callable[[ByteRange | None], AsyncIterator[bytes]]
+    slices: Callable[[ByteRange | None], AsyncIterator[bytes | FileSlice]] | None = None
 
 
 Body = LocalPath | RedirectUrl | StreamBody

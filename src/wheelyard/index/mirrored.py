@@ -18,7 +18,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, TypeVar, cast
 
 import structlog
 from anyio import to_thread
@@ -32,8 +32,10 @@ from wheelyard.errors import (
 )
 from wheelyard.index.interface import Body, FileBody, IndexReader, StreamBody
 from wheelyard.index.mirror_books import MirrorBooks
-from wheelyard.index.mirror_downloads import Download, Downloads, DownloadSpool
+from wheelyard.index.mirror_downloads import Download, Downloads
+from wheelyard.index.mirror_fetching import DownloadSpool
 from wheelyard.index.mirror_metadata import read_metadata
+from wheelyard.index.slices import FileSlice, in_bytes
 from wheelyard.index.upstream import MADE, UpstreamIndex, source_of
 from wheelyard.index.upstream_disk import DocumentFolder, KeptDocument
 from wheelyard.index.upstream_memory import Flights, UpstreamCounters
@@ -47,6 +49,8 @@ from wheelyard.storage.wrapping import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+T = TypeVar("T")
 
 METADATA_LIMIT_BYTES: Final = 16 * 1024 * 1024
 """Longest core metadata made of a wheel, as long as an upload's may be."""
@@ -169,7 +173,11 @@ class MirroredIndex(IndexReader):
                 return found
         size = listed.size if listed.size is not None else await self._upstream.measure(project, listed)
         self._check_online(listed)
-        return FileBody(listed, size, StreamBody(lambda part: self._fetched(key, project, listed, size, part)))
+
+        def fetched(part: ByteRange | None) -> AsyncIterator[bytes | FileSlice]:
+            return self._fetched(key, project, listed, size, part)
+
+        return FileBody(listed, size, StreamBody(lambda part: in_bytes(fetched(part)), fetched))
 
     async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
         """
@@ -220,7 +228,7 @@ class MirroredIndex(IndexReader):
 
     async def _fetched(
         self, key: Key, project: NormalizedName, listed: DistFile, size: int, part: ByteRange | None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[bytes | FileSlice]:
         """Stream a file that was not kept when it was opened: from the download that fetches it for everybody."""
         wanted = ByteRange(0, size) if part is None else ByteRange(part.start, min(part.stop, size))
         download = await self._download(key, project, listed, size, wanted)
@@ -232,10 +240,10 @@ class MirroredIndex(IndexReader):
             return
         position = wanted.start
         try:
-            async with aclosing(_generator(download.read(wanted))) as pieces:
-                async for piece in pieces:
-                    position += len(piece)
-                    yield piece
+            async with aclosing(_generator(download.slices(wanted))) as slices:
+                async for each in slices:
+                    yield each
+                    position += each.count
             return
         except WheelyardError:
             if not download.is_disk_trouble or position >= wanted.stop:
@@ -421,7 +429,7 @@ class MirroredIndex(IndexReader):
         """Read a range of a file that is kept, or that is fetched whole for it."""
         if listed.sha256 is not None and not await self._is_kept(key, listed) and await self._has_room(size):
             download = self._begin(key, project, listed, size)
-            return b"".join([piece async for piece in download.read(part)])
+            return b"".join([piece async for piece in in_bytes(download.slices(part))])
         stream = await self._kept_stream(key, project, listed, size, part)
         return b"".join([piece async for piece in stream])
 
@@ -453,5 +461,5 @@ def _file_digest(path: Path, key: Key) -> str:
         raise KeyNotFound(key) from None
 
 
-def _generator(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-    return cast("AsyncGenerator[bytes, None]", pieces)
+def _generator(pieces: AsyncIterator[T]) -> AsyncGenerator[T, None]:
+    return cast("AsyncGenerator[T, None]", pieces)

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from anyio import to_thread
@@ -34,6 +36,8 @@ from wheelyard.storage.interface import Absent, ByteRange, RedirectUrl
 from wheelyard.storage.keys import RECORD_NAME
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     import httpx2
 
     from wheelyard.index.upstream_http import UpstreamHttp
@@ -62,7 +66,7 @@ class UpstreamIndex(IndexReader):
     Args:
         url: Root of its simple API. Credentials in it are taken out.
         credentials: User and password, sent to the origin of `url` only.
-        client: A client to use and leave open; None opens one of our own at `start`.
+        client: A client to use for all but downloads, and leave open; None opens one of our own at `start`.
         limits: What a question may cost; None for the usual limits.
         clock: Tells the time, UTC; for the age of pages.
         stream_files: Whether all files are streamed through here. By default only those are that need our credentials,
@@ -99,6 +103,7 @@ class UpstreamIndex(IndexReader):
         self._clock = clock
         self._stream_files = stream_files
         self._opened: UpstreamHttp | None = None
+        self._in_threads: UpstreamHttp | None = None
         self._own_urls = own_urls
         self._documents = documents
         self._offline = offline
@@ -127,20 +132,20 @@ class UpstreamIndex(IndexReader):
 
     async def start(self) -> None:
         """Open the HTTP client. Called once, before anything else."""
-        from wheelyard.index.upstream_http import UpstreamHttp  # noqa: PLC0415  servers without upstream start faster
+        from wheelyard.index.upstream_blocking import BlockingTransport  # noqa: PLC0415  as below
+        from wheelyard.index.upstream_http import CONNECTIONS, UpstreamHttp  # noqa: PLC0415  for a faster start without
 
-        self._opened = UpstreamHttp(
-            self._address,
-            self._limits,
-            client=self._given_client,
-            offline=self._offline,
-            private_allowed=self._private_allowed,
+        make = partial(
+            UpstreamHttp, self._address, self._limits, offline=self._offline, private_allowed=self._private_allowed
         )
+        self._opened = make(client=self._given_client)
+        self._in_threads = make(transport=BlockingTransport(connections=CONNECTIONS))
 
     async def stop(self) -> None:
         """Close what `start` opened. Called once, after everything else."""
-        if self._opened is not None:
-            await self._opened.close()
+        for each in (self._opened, self._in_threads):
+            if each is not None:
+                await each.close()
 
     # -- reading ---------------------------------------------------------------------------------------------------
 
@@ -318,13 +323,66 @@ class UpstreamIndex(IndexReader):
             UpstreamInvalid: It has another size than its page says, or came encoded.
             UpstreamUnavailable: Not available, or broken off; this one at any piece.
         """
+        async with aclosing(self._streamed(self._http, project, listed, size, byte_range)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def stream_in_thread(
+        self,
+        project: NormalizedName,
+        listed: DistFile,
+        size: int,
+        byte_range: ByteRange | None,
+        *,
+        opened: Callable[[Callable[[], None]], None],
+    ) -> AsyncIterator[bytes]:
+        """
+        Do what `stream` does for a thread with an event loop of its own, which this blocks.
+
+        Args:
+            project: As for `stream`.
+            listed: As for `stream`.
+            size: As for `stream`.
+            byte_range: As for `stream`.
+            opened: Told how another thread can cut the connection off, before it is read from.
+        Raises:
+            As `stream`.
+        """
+        from wheelyard.index.upstream_blocking import interrupt  # noqa: PLC0415  as in `start`
+
+        if self._in_threads is None:
+            raise RuntimeError("UpstreamIndex.start was not awaited")
+        streamed = self._streamed(
+            self._in_threads,
+            project,
+            listed,
+            size,
+            byte_range,
+            opened=lambda response: opened(lambda: interrupt(response)),
+        )
+        async with aclosing(streamed) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def _streamed(
+        self,
+        http: UpstreamHttp,
+        project: NormalizedName,
+        listed: DistFile,
+        size: int,
+        byte_range: ByteRange | None,
+        *,
+        opened: Callable[[httpx2.Response], None] | None = None,
+    ) -> AsyncGenerator[bytes, None]:
         wanted = ByteRange(0, size) if byte_range is None else ByteRange(byte_range.start, min(byte_range.stop, size))
         asked = {} if byte_range is None else {"Range": f"bytes={wanted.start}-{wanted.stop - 1}"}
-        async with self._http.stream(source_of(listed), {**_IDENTITY, **asked}) as response:
+        async with http.stream(source_of(listed), {**_IDENTITY, **asked}) as response:
+            if opened is not None:
+                opened(response)
             if response.status_code != _PARTIAL or byte_range is None:
                 self._check_status(response.status_code, missing=DistFileNotFound(project, listed.filename))
             position = self._first_byte(response, listed, wanted, size)
-            async for piece in self._http.pieces(response):
+            async for piece in http.pieces(response):
                 part = piece[max(0, wanted.start - position) : max(0, wanted.stop - position)]
                 position += len(piece)
                 if part:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import anyio
 import httpx2
@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({502, 503, 504})  # what a gateway says while what is behind it restarts
-_CONNECTIONS = 100  # to all upstream hosts together, as the client's own default
+CONNECTIONS: Final = 100
+"""Most connections to all hosts of one upstream together, as the client's own default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class UpstreamHttp:
         address: Where it is.
         limits: What a question may cost.
         client: A client to use and leave open; None opens one of our own.
+        transport: What our own client asks through; None for its usual one.
         offline: Whether nothing may be asked: every question fails at once.
         private_allowed: Whether its pages may name hosts of private networks though it is not in one itself.
     """
@@ -78,6 +80,7 @@ class UpstreamHttp:
         limits: UpstreamLimits,
         *,
         client: httpx2.AsyncClient | None = None,
+        transport: httpx2.AsyncBaseTransport | None = None,
         offline: bool = False,
         private_allowed: bool = False,
     ) -> None:
@@ -88,9 +91,10 @@ class UpstreamHttp:
         self._origin = _origin(httpx2.URL(address.root))
         self._is_ours = client is None
         self._client = client or httpx2.AsyncClient(
-            http2=True,
+            transport=transport,
+            http2=transport is None,
             headers={"User-Agent": f"wheelyard/{__version__}"},
-            limits=httpx2.Limits(max_connections=_CONNECTIONS),
+            limits=httpx2.Limits(max_connections=CONNECTIONS),
         )
         self._timeout = httpx2.Timeout(limits.silence_s, connect=limits.connect_s)
 

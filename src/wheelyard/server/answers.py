@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from anyio import to_thread
 
+from wheelyard.index.slices import FileSlice
 from wheelyard.server.asgi import Message, Scope, Send
 
 Header = tuple[bytes, bytes]
@@ -42,10 +43,18 @@ class FilePart:
 
 @dataclass(frozen=True, slots=True)
 class StreamPart:
-    """Bytes that come from a store or an upstream; `count` in all."""
+    """
+    Bytes that come from a store or an upstream.
+
+    Attributes:
+        open: Gives them.
+        count: How many.
+        slices: Gives them too, those that are in a file of this machine as slices of it; None when there are none.
+    """
 
     open: Callable[[], AsyncIterator[bytes]]
     count: int
+    slices: Callable[[], AsyncIterator[bytes | FileSlice]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +116,7 @@ async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
     elif isinstance(answer.body, FilePart):
         await _send_file(answer.body, start, scope.get("extensions") or {}, send)
     else:
-        await _send_stream(answer.body, start, send)
+        await _send_stream(answer.body, start, send, zero_copy=ZERO_COPY in (scope.get("extensions") or {}))
 
 
 async def _send_file(part: FilePart, start: Message, extensions: Mapping[str, object], send: Send) -> None:
@@ -137,19 +146,26 @@ def _open_at(part: FilePart) -> BinaryIO:
     return source
 
 
-async def _send_stream(part: StreamPart, start: Message, send: Send) -> None:
+async def _send_stream(part: StreamPart, start: Message, send: Send, *, zero_copy: bool) -> None:
     # The first piece is fetched before the status is sent: a store that cannot be reached is then still a clean error.
-    async with aclosing(_pieces(part)) as pieces:
+    async with aclosing(_pieces(part, zero_copy=zero_copy)) as pieces:
         first = await anext(pieces, b"")
         await send(start)
-        await send({"type": "http.response.body", "body": first, "more_body": True})
+        await send(_message(first))
         async for piece in pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send(_message(piece))
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _pieces(part: StreamPart) -> AsyncGenerator[bytes]:
-    pieces = part.open()
+def _message(piece: bytes | FileSlice) -> Message:
+    """Make the message that sends a piece with more to come."""
+    if isinstance(piece, FileSlice):
+        return {"type": ZERO_COPY, "file": piece.file, "offset": piece.offset, "count": piece.count, "more_body": True}
+    return {"type": "http.response.body", "body": piece, "more_body": True}
+
+
+async def _pieces(part: StreamPart, *, zero_copy: bool) -> AsyncGenerator[bytes | FileSlice]:
+    pieces: AsyncIterator[bytes | FileSlice] = part.slices() if zero_copy and part.slices is not None else part.open()
     try:
         async for piece in pieces:
             yield piece

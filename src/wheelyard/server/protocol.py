@@ -72,7 +72,11 @@ class Cycle(httptools_impl.RequestResponseCycle):
             self.transport = transport
 
     async def _send_file(self, message: Message) -> None:
-        """Send a part of a file straight from the page cache. Spec: ASGI extension "Zero Copy Send"."""
+        """
+        Send a part of a file straight from the page cache, and end the answer unless `more_body` says otherwise.
+
+        Spec: ASGI extension "Zero Copy Send".
+        """
         source: FileIO = message["file"]
         left: int = message["count"]
         offset: int = message["offset"]
@@ -98,7 +102,9 @@ class Cycle(httptools_impl.RequestResponseCycle):
             os.close(socket)
         if self.disconnected:
             return
-        self.expected_content_length = 0
+        self.expected_content_length -= message["count"]
+        if message.get("more_body", False):
+            return
         await super().send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -257,8 +257,9 @@ def _body(found: FileBody, part: ByteRange, *, whole: bool) -> FilePart | Stream
     match found.body:
         case LocalPath(path):
             return FilePart(path, part.start, count, found.size)
-        case StreamBody(open_stream):
-            return StreamPart(lambda: open_stream(None if whole else part), count)
+        case StreamBody(open_stream, slices):
+            asked = None if whole else part
+            return StreamPart(lambda: open_stream(asked), count, None if slices is None else lambda: slices(asked))
         case RedirectUrl():
             return StreamPart(_elsewhere, count)
 
