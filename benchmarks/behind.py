@@ -1,51 +1,56 @@
 """
-This server as a client of another index: its own pages beside those of an upstream, and commands through it.
+Servers as clients of another index: pages of an upstream beside pages of their own, and commands through them.
 
 The upstream is this server too, started on the corpus, behind a relay that delays each message of a client by as much as
-a near network does. Everything here is a ratio to the same thing without the server in between.
+a near network does. What is a ratio is one to the same thing without a server in between.
 """
 
 from __future__ import annotations
 
 import asyncio
 import shutil
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from benchmarks import commands, transfer
 from benchmarks.cases import Asked, pages
-from benchmarks.corpus import INDEX, Corpus
+from benchmarks.corpus import Corpus
 from benchmarks.figures import OURS, Row
-from benchmarks.ours import READ_SECRET, WRITE_SECRET, Running, expected
+from benchmarks.fronts import FRONTS, Front, with_credentials
+from benchmarks.ours import Running
 from benchmarks.place import BenchError
-from benchmarks.running import Subject, free_port, start
-from benchmarks.web import HTML, Connection, basic, links
+from benchmarks.running import Subject, free_port
+from benchmarks.web import HTML, Connection, links
 from benchmarks.wrk import prepared, rate
 
 GROUP = "Behind this server"
 LATENCY_S = 0.020
+GIGABIT = 125e6
 _PIECE_BYTES = 256 * 1024
+_CATCH_UP_S = 0.05  # what the buffers of a real link hold
 
 MakeRow = Callable[..., Row]
 
 
 class Relay:
     """
-    Passes connections on, each message of a client a little later; answers pass at once, so bytes are not slowed down.
+    Passes connections on, each message of a client a little later.
 
     Args:
         origin: Where to.
         latency_s: How much later.
+        bytes_per_s: How fast answers pass, each connection by itself; None for as fast as they come.
     """
 
-    def __init__(self, origin: str, latency_s: float) -> None:
+    def __init__(self, origin: str, latency_s: float, *, bytes_per_s: float | None = None) -> None:
         self.port = free_port()
         self._target = urlsplit(origin)
         self._latency_s = latency_s
+        self._bytes_per_s = bytes_per_s
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
         self._stop = asyncio.Event()
@@ -75,13 +80,27 @@ class Relay:
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port, limit=_PIECE_BYTES)
         with suppress(OSError):
-            await asyncio.gather(_pass_on(reader, back, self._latency_s), _pass_on(there, writer, 0.0))
+            await asyncio.gather(
+                _pass_on(reader, back, latency_s=self._latency_s),
+                _pass_on(there, writer, bytes_per_s=self._bytes_per_s),
+            )
 
 
-async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, latency_s: float) -> None:
+async def _pass_on(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    *,
+    latency_s: float = 0.0,
+    bytes_per_s: float | None = None,
+) -> None:
+    clock = asyncio.get_running_loop().time
+    due = clock()  # on a slow link one byte is due after the other, and what is late by a little catches up
     try:
         while piece := await reader.read(_PIECE_BYTES):
-            if latency_s:
+            if bytes_per_s is not None:
+                due = max(due, clock() - _CATCH_UP_S) + len(piece) / bytes_per_s
+                latency_s = due - clock()
+            if latency_s > 0:
                 await asyncio.sleep(latency_s)
             writer.write(piece)
             await writer.drain()
@@ -89,35 +108,37 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, l
         writer.close()
 
 
-def start_behind(upstream: str, corpus: Corpus, root: Path) -> Running:
-    """
-    Start this server with an empty index, in front of another one.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    page: Row
+    pages: Row
+    cold: Row
+    warm: Row
+    large: Row
+    gigabit: Row
 
-    Raises:
-        BenchError: It did not answer right.
-    """
-    root.mkdir(parents=True)
-    port = free_port()
-    config = root / "config.toml"
-    config.write_text(
-        f'[{INDEX}]\ntype = "file_system"\nread_secret = "{READ_SECRET}"\nwrite_secret = "{WRITE_SECRET}"\n'
-        f'[upstream.bench]\nurl = "{upstream}/simple/"\nusername = "{INDEX}"\npassword = "{READ_SECRET}"\n'
-        "page_min_age = 600\n",
-        encoding="utf-8",
+    @property
+    def all(self) -> tuple[Row, ...]:
+        return self.page, self.pages, self.cold, self.warm, self.large, self.gigabit
+
+
+def _rows(row: MakeRow) -> _Rows:
+    def make(key: str, title: str, unit: str = "ratio", *, more_is_better: bool = True) -> Row:
+        return row(f"behind-{key}", title, GROUP, unit, more_is_better=more_is_better)
+
+    return _Rows(
+        page=make("page", "warm page of an upstream / page of its own"),
+        pages=make("pages", "warm pages of an upstream, JSON", "requests/s"),
+        cold=make("compile-cold", "`uv pip compile` through it / without, empty cache", more_is_better=False),
+        warm=make("compile-warm", "`uv pip compile` through it / without, filled cache", more_is_better=False),
+        large=make("large", "first download of 200 MB through it / without, on the loopback"),
+        gigabit=make("large-gigabit", "first download of 200 MB through it / without, 1 Gbit/s to the upstream"),
     )
-    command = [sys.executable, "-m", "wheelyard", "server", str(root), "--host", "127.0.0.1", "--port", str(port)]
-    origin = f"http://127.0.0.1:{port}"
-    subject = Subject(
-        key=OURS,
-        title="wheelyard",
-        origins=dict.fromkeys(("html", "json", "zstd"), origin),
-        headers={"Authorization": basic(INDEX, READ_SECRET)},
-        client_url=f"http://{INDEX}:{READ_SECRET}@127.0.0.1:{port}/simple/",
-    )
-    return Running(subject, start(command, subject, work=root / "home", expect=expected(corpus)))
 
 
-def measure(hosted: Running, corpus: Corpus, work: Path, row: MakeRow, *, rounds: int, seconds: int) -> None:
+def measure(
+    hosted: Running, corpus: Corpus, work: Path, row: MakeRow, *, rounds: int, peer_rounds: int, seconds: int
+) -> None:
     """
     Measure what a server in between costs, and what it spares.
 
@@ -127,77 +148,100 @@ def measure(hosted: Running, corpus: Corpus, work: Path, row: MakeRow, *, rounds
         work: Folder for the servers in between, each with an empty cache.
         row: Makes a row, as `Results.row`.
         rounds: How often.
+        peer_rounds: In how many of them other indexes take part.
         seconds: Seconds of one measurement of pages.
     """
-    page = row("behind-page", "warm page of an upstream / page of its own", GROUP, "ratio")
-    cold = row(
-        "behind-compile-cold",
-        "`uv pip compile` through it / without, empty cache",
-        GROUP,
-        "ratio",
-        more_is_better=False,
-    )
-    warm = row(
-        "behind-compile-warm",
-        "`uv pip compile` through it / without, filled cache",
-        GROUP,
-        "ratio",
-        more_is_better=False,
-    )
-    large = row("behind-large", "first download of 200 MB through it / without", GROUP, "ratio")
-    with Relay(hosted.subject.origin() or "", LATENCY_S).running() as upstream:
-        direct = upstream.replace("://", f"://{INDEX}:{READ_SECRET}@") + "/simple/"
-        for number in range(rounds):
-            root = work / f"behind-{number}"
-            running = start_behind(upstream, corpus, root)
+    rows = _rows(row)
+    for number in range(rounds):
+        for key, front in FRONTS.items():
+            if key != OURS and number >= peer_rounds:
+                continue
             try:
-                _commands(running, direct, corpus, work, (cold, warm), number)
-                _large(running, upstream, corpus, large, number)
-                _pages(running, hosted, corpus, work, page, number, seconds)
+                _measure_one(_Place(hosted, corpus, work, seconds), key, front, rows, number)
             except (BenchError, OSError) as error:
-                for each in (page, cold, warm, large):
-                    each.notes.setdefault(OURS, str(error))
+                for each in rows.all:
+                    each.notes.setdefault(key, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    hosted: Running
+    corpus: Corpus
+    work: Path
+    seconds: int
+
+    @property
+    def origin(self) -> str:
+        return self.hosted.subject.origin() or ""
+
+
+def _measure_one(place: _Place, key: str, front: Front, rows: _Rows, number: int) -> None:
+    with _between(place, key, front, None) as (running, upstream):
+        _commands(place, running, upstream, (rows.cold, rows.warm), number)
+        rows.large.add(key, number, _large(place, running, upstream))
+        _pages(place, running, rows, number)
+    with _between(place, key, front, GIGABIT) as (running, upstream):
+        rows.gigabit.add(key, number, _large(place, running, upstream))
+
+
+@contextmanager
+def _between(place: _Place, key: str, front: Front, bytes_per_s: float | None) -> Iterator[tuple[Running, str]]:
+    """Start an index with an empty cache behind a relay; yields it, and the origin of its upstream."""
+    root = place.work / f"behind-{key}"
+    with Relay(place.origin, LATENCY_S, bytes_per_s=bytes_per_s).running() as upstream:
+        try:
+            running = front(upstream, place.corpus, root)
+            try:
+                yield running, upstream
             finally:
                 running.program.stop()
-                shutil.rmtree(root, ignore_errors=True)
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
 
 
-def _commands(running: Running, direct: str, corpus: Corpus, work: Path, rows: tuple[Row, Row], number: int) -> None:
-    command, root = commands.UV_COMPILE, corpus.manifest.tree
-    command.run(direct, root, work / "command")  # what uv itself needs once
-    without = command.run(direct, root, work / "command")
+def _commands(place: _Place, running: Running, upstream: str, rows: tuple[Row, Row], number: int) -> None:
+    command, root, folder = commands.UV_COMPILE, place.corpus.manifest.tree, place.work / "command"
+    direct = with_credentials(upstream)
+    command.run(direct, root, folder)  # what uv itself needs once
+    without = command.run(direct, root, folder)
     for row in rows:
-        row.add(OURS, number, command.run(running.subject.client_url, root, work / "command") / without)
+        row.add(running.subject.key, number, command.run(running.subject.client_url, root, folder) / without)
 
 
-def _large(running: Running, upstream: str, corpus: Corpus, row: Row, number: int) -> None:
-    headers = running.subject.headers
-    found = _large_file(upstream, headers, corpus)
-    without = transfer.bytes_per_second(upstream, found[0], headers, size=found[1], connections=1)
-    path, size = _large_file(running.subject.origin() or "", headers, corpus)
-    through = transfer.bytes_per_second(running.subject.origin() or "", path, headers, size=size, connections=1)
-    row.add(OURS, number, through / without)
-
-
-def _pages(running: Running, hosted: Running, corpus: Corpus, work: Path, row: Row, number: int, seconds: int) -> None:
+def _large(place: _Place, running: Running, upstream: str) -> float:
     rates = []
-    for name, each in (("own", hosted), ("behind", running)):
-        origin = each.subject.origin() or ""
-        make = pages("json")
+    hosted = place.hosted.subject
+    for origin, subject in ((upstream, hosted), (running.subject.origin() or "", running.subject)):
+        path, size = _large_file(origin, subject, place.corpus)
+        rates.append(transfer.bytes_per_second(origin, path, subject.headers, size=size, connections=1))
+    return rates[1] / rates[0]
+
+
+def _pages(place: _Place, running: Running, rows: _Rows, number: int) -> None:
+    rates = {}
+    for name, each in (("own", place.hosted), ("behind", running)):
+        if name == "own" and running.subject.key != OURS:
+            continue
         load, _ = prepared(
-            origin, make(Asked(each.subject, corpus)), work / f"behind-{name}.txt", status=200, may_be_slow=False
+            each.subject.origin() or "",
+            pages("json")(Asked(each.subject, place.corpus)),
+            place.work / f"behind-{name}.txt",
+            status=200,
+            may_be_slow=each.subject.key != OURS,
         )
         rate(load, 1)  # the first two answers of each page make it ready
-        rates.append(rate(load, seconds))
+        rates[name] = rate(load, place.seconds)
         each.program.settle()
-    row.add(OURS, number, rates[1] / rates[0])
+    rows.pages.add(running.subject.key, number, rates["behind"])
+    if "own" in rates:
+        rows.page.add(running.subject.key, number, rates["behind"] / rates["own"])
 
 
-def _large_file(origin: str, headers: Mapping[str, str], corpus: Corpus) -> tuple[str, int]:
+def _large_file(origin: str, subject: Subject, corpus: Corpus) -> tuple[str, int]:
     """Return path and size of the large file as an index lists it."""
     manifest = corpus.manifest
-    path = f"/simple/{manifest.large}/"
-    with Connection(origin, headers) as connection:
+    path = subject.page(manifest.large)
+    with Connection(origin, subject.headers) as connection:
         listed = links(connection.get_ok(path, {"Accept": HTML}), path)
     link = next((each for each in listed if each.filename == manifest.large_file), None)
     if link is None:

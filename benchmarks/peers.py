@@ -24,7 +24,7 @@ from benchmarks.running import Subject, free_port, start
 from benchmarks.web import Connection, basic
 
 _INSTALL_S = 600
-_PREPARE_S = 1800
+PREPARE_S = 1800
 START_LIMIT_S = 120.0
 
 
@@ -82,9 +82,9 @@ class Peer(ABC):
         if not stamp.exists():
             shutil.rmtree(folder, ignore_errors=True)
             uv = tool("uv")
-            _run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], _INSTALL_S)
+            run([uv, "venv", "--quiet", "--python", sys.executable, str(folder)], _INSTALL_S)
             python = str(folder / "bin" / "python")
-            _run(
+            run(
                 [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(lock)],
                 _INSTALL_S,
             )
@@ -187,7 +187,7 @@ class DevpiServer(Peer):
         (exported / "packages").symlink_to(corpus.packages)
         (exported / "dataindex.json").write_text(json.dumps(_devpi_export(corpus)), encoding="utf-8")
         options = ["--serverdir", str(folder / "data"), "--no-root-pypi", "--root-passwd", "bench"]
-        _run([str(binaries / "devpi-import"), *options, str(exported)], _PREPARE_S)
+        run([str(binaries / "devpi-import"), *options, str(exported)], PREPARE_S)
         (folder / "imported").touch()
 
     def command(self, binaries: Path, corpus: Corpus, work: Path, port: int) -> list[str]:
@@ -292,7 +292,13 @@ def _link_or_copy(source: str, target: str) -> None:
         shutil.copy2(source, target)
 
 
-def _run(command: list[str], limit_s: float) -> None:
+def run(command: list[str], limit_s: float) -> None:
+    """
+    Run a program to its end.
+
+    Raises:
+        BenchError: It failed.
+    """
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit_s, check=False
     )

@@ -170,8 +170,15 @@ class Run:
                 if self._wants("behind"):
                     self._say("other indexes behind this server")
                     mine = next(each for each in running if each.subject.key == OURS)
-                    rounds, seconds = self.plan.rounds, self.plan.seconds
-                    behind.measure(mine, corpus, self._work, self.results.row, rounds=rounds, seconds=seconds)
+                    behind.measure(
+                        mine,
+                        corpus,
+                        self._work,
+                        self.results.row,
+                        rounds=self.plan.rounds,
+                        peer_rounds=self.plan.peer_rounds if self._asks_peers("behind") else 0,
+                        seconds=self.plan.seconds,
+                    )
             self._memory_after(name, running)
         if self._wants("uploads"):
             self._uploads(corpus)
