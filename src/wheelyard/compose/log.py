@@ -32,23 +32,41 @@ class _UnfailingText:
             self._out.flush()
 
 
+_SERVERS = ("uvicorn", "granian", "_granian")
+
+
 def configure_log(level: str, *, out: TextIO = sys.stderr) -> None:
-    """Send log lines to standard error: for people on a terminal, as JSON elsewhere; never with local variables."""
-    numbers = logging.getLevelNamesMapping()
+    """
+    Send log lines to standard error: for people on a terminal, as JSON elsewhere; never with local variables.
+
+    What libraries say goes the same way, in the same form. Of the HTTP servers at the level that is asked for; of all
+    others warnings only, whatever is asked for: HTTP clients tell each URL, with its signature, and some every header.
+    """
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     if out.isatty():
         render: list[structlog.typing.Processor] = [
             structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
         ]
     else:
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    text = cast("TextIO", _UnfailingText(out))
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *render,
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(numbers[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _UnfailingText(out))),
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(text),
     )
-    logging.basicConfig(level=numbers[level.upper()], stream=out, format="%(levelname)s %(name)s: %(message)s")
+    handler = logging.StreamHandler(text)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
+    )
+    logging.basicConfig(level=max(number, logging.WARNING), handlers=[handler])
+    for name in _SERVERS:
+        logging.getLogger(name).setLevel(number)

@@ -116,6 +116,7 @@ def run_server(settings: Settings, *, announce: Callable[[str], None] | None = N
     Raises:
         ConfigError: It cannot start as told.
     """
+    configure_log(settings.server.log_level)  # here too: with several processes this one only looks after the others
     sockets = bind(settings)
     if announce is not None:
         with suppress(OSError):  # as in the log: a banner that cannot be written keeps nobody from serving

@@ -192,6 +192,7 @@ def serve_granian(make: Callable[[], Made], sockets: Sequence[socket.socket], op
     """Serve with granian until told to stop; it binds its address itself, so our socket only reserved the port."""
     from granian import Granian  # noqa: PLC0415  an extra, imported when asked for
     from granian.constants import Interfaces, Loops  # noqa: PLC0415
+    from granian.log import LogLevels  # noqa: PLC0415
 
     first = sockets[0]
     is_unix = first.family == socket.AF_UNIX
@@ -208,7 +209,8 @@ def serve_granian(make: Callable[[], Made], sockets: Sequence[socket.socket], op
         loop=Loops.auto,
         workers=options.workers,
         backlog=max(options.backlog, 128),  # granian refuses less
-        log_enabled=True,
+        log_level=LogLevels(options.log_level),
+        log_dictconfig={"handlers": {}, "loggers": {"_granian": {"propagate": True}}},  # into our own log
         ssl_cert=options.ssl_certfile,
         ssl_key=options.ssl_keyfile,
         workers_kill_timeout=options.drain_timeout_s,
