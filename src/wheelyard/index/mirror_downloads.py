@@ -26,8 +26,6 @@ from wheelyard.storage.interface import ByteRange
 from wheelyard.storage.spool import Spool
 
 if TYPE_CHECKING:
-    from io import FileIO
-
     from wheelyard.index.upstream import UpstreamIndex
 
 HELD_BYTES: Final = 1024 * 1024
@@ -76,7 +74,6 @@ class Download:
         self._loop = asyncio.get_running_loop()
         self._fetching = Fetching(upstream, project, listed, size, make_spool=make_spool, told=self._told)
         self._changed = asyncio.Event()
-        self._file: FileIO | None = None
         self._readers = 0
         self._is_over = False
 
@@ -158,7 +155,8 @@ class Download:
             while position < stop:
                 limit = min(stop, self._available())
                 if position < limit:
-                    yield FileSlice(await self._opened(), position, limit - position)
+                    assert self._fetching.file is not None  # something of it is available
+                    yield FileSlice(self._fetching.file, position, limit - position)
                     position = limit
                 elif self.error is not None:
                     raise self.error.with_traceback(None)
@@ -175,22 +173,6 @@ class Download:
     def _available(self) -> int:
         return self._size if self.is_right else min(self.received, self._size - HELD_BYTES)
 
-    async def _opened(self) -> FileIO:
-        """Return the file that all readers share; it is read at given places only."""
-        if self._file is None:
-            spool = self._fetching.spool
-            assert spool is not None  # something of it is available
-            self._share(await to_thread.run_sync(spool.reader))
-        assert self._file is not None
-        return self._file
-
-    def _share(self, opened: FileIO) -> None:
-        """Keep an opened file for all readers, unless another reader was faster."""
-        if self._file is None:
-            self._file = opened
-        else:
-            opened.close()
-
     def _tell(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
@@ -204,15 +186,15 @@ class Download:
         self._tell()
 
     async def _finish(self) -> None:
-        self._is_over = True
         if self._fetching.stop() and self._fetching.spool is not None:
             await to_thread.run_sync(self._fetching.spool.discard)
+        # Last, and without waiting for anything before this download is forgotten: until then somebody may join.
+        self._is_over = True
         self._close_file()
 
     def _close_file(self) -> None:
-        if self._is_over and self._readers == 0 and self._file is not None:
-            file, self._file = self._file, None
-            file.close()
+        if self._is_over and self._readers == 0 and self._fetching.file is not None:
+            self._fetching.file.close()
 
 
 class Downloads:

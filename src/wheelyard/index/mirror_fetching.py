@@ -98,6 +98,7 @@ class Fetching:
 
     Attributes:
         spool: The bytes so far; None before the first.
+        file: The same, open for reading at given places; the caller closes it when `run` is over or was stopped.
         resumed: How often it broke off and went on.
     """
 
@@ -112,6 +113,7 @@ class Fetching:
         told: Callable[[int], None],
     ) -> None:
         self.spool: DownloadSpool | None = None
+        self.file: FileIO | None = None
         self.resumed = 0
         self._upstream = upstream
         self._project = project
@@ -138,6 +140,11 @@ class Fetching:
         """
         try:
             self.spool = self._make_spool()
+            with self._state:
+                if self._stopped:
+                    raise self._upstream.broken_off(self._listed, 0, self._size)
+                # Now, and not when somebody reads: by then a store may have taken the file, and its name is gone.
+                self.file = self.spool.reader()
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._fetch())
             return self.spool.sha256
