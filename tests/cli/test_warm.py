@@ -67,7 +67,7 @@ def test_again(run: Run, root: Path, tmp_path: Path, upstream: FakeUpstream) -> 
     (tmp_path / "requirements.txt").write_text("six==1.0\n")
     run("warm", "requirements.txt", "--root", str(root))
     done = run("warm", "requirements.txt", "--root", str(root))
-    assert "0 files fetched (0.0 MB), 2 were here" in done.out
+    assert "0 files fetched (0.0 kB), 2 were here" in done.out
     assert upstream.asked(SDIST.path) == upstream.asked(WHEEL.path) == 1
 
 
@@ -82,6 +82,69 @@ def test_lock_and_patterns(run: Run, root: Path, tmp_path: Path) -> None:
     assert (done.code, kept(root)) == (0, {WHEEL.filename})
 
 
+def test_files_that_name_each_other(run: Run, root: Path, tmp_path: Path) -> None:
+    """`-r` and `-c` are followed, relative to the file that names them, each once; constraints narrow."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "requirements.txt").write_text("-r sub/base.txt\n-c sub/constraints.txt\n")
+    (tmp_path / "sub" / "base.txt").write_text("-r ../requirements.txt\nsix\n")
+    (tmp_path / "sub" / "constraints.txt").write_text("six<1\nseven==1.0\n")
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert (done.code, done.err, kept(root)) == (0, "", {OLD.filename})
+    (tmp_path / "sub" / "base.txt").write_text("-r missing.txt\n")
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert done.code == 2
+    assert "'sub/missing.txt', which 'sub/base.txt' names, cannot be read" in done.err
+
+
+def test_plain_lines(run: Run, root: Path, tmp_path: Path) -> None:
+    """Without a terminal each fetched file is a line, and one that two files ask for is fetched once."""
+    (tmp_path / "one.txt").write_text("six==1.0\n")
+    (tmp_path / "two.txt").write_text("six>=0.9\n")
+    done = run("warm", "one.txt", "two.txt", "--root", str(root))
+    assert sorted(done.out.splitlines()[:-1]) == [
+        f"fetched {WHEEL.filename} (0.0 kB)",
+        f"fetched {SDIST.filename} (0.0 kB)",
+    ]
+    assert done.out.splitlines()[-1] == "2 files fetched (0.0 kB), 0 were here"
+
+
+def test_lock_of_other_bytes(run: Run, root: Path, tmp_path: Path) -> None:
+    """A locked file that has another digest at the upstream is trouble; one that is not offered is told, and none."""
+    (tmp_path / "poetry.lock").write_text(
+        '[[package]]\nname = "six"\nversion = "1.0"\nfiles = [\n'
+        f'{{file = "{SDIST.filename}", hash = "sha256:{SDIST.sha256}"}},\n'
+        f'{{file = "six-1.0-cp27-none-win32.whl", hash = "sha256:{"0" * 64}"}},\n]\n'
+    )
+    done = run("warm", "poetry.lock", "--root", str(root))
+    assert (done.code, done.err) == (0, "not offered: six-1.0-cp27-none-win32.whl\n")
+    (tmp_path / "poetry.lock").write_text(
+        '[[package]]\nname = "six"\nversion = "1.0"\nfiles = [\n'
+        f'{{file = "{SDIST.filename}", hash = "sha256:{SDIST.sha256}"}},\n'
+        f'{{file = "{WHEEL.filename}", hash = "sha256:{"0" * 64}"}},\n]\n'
+    )
+    done = run("warm", "poetry.lock", "--root", str(root))
+    assert done.code == 1
+    assert f"{WHEEL.filename}: it has another digest there than in the lock" in done.err
+    assert kept(root) == {SDIST.filename}
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "reason"),
+    [
+        ("six==9.9", [], "no release of 'six==9.9' is offered"),
+        (f"six==1.0 --hash=sha256:{'0' * 64}", [], "no file of 'six==1.0' has a digest that was asked for"),
+        ("six==1.5", ["--files", "*.whl"], "matches --files; it has six-1.5.tar.gz"),
+        ("seven", [], "no project 'seven'"),
+    ],
+)
+def test_reasons(run: Run, root: Path, tmp_path: Path, text: str, arguments: list[str], reason: str) -> None:
+    """It is told why nothing of a requirement is fetched."""
+    (tmp_path / "requirements.txt").write_text(text)
+    done = run("warm", "requirements.txt", "--root", str(root), *arguments)
+    assert done.code == 1
+    assert reason in done.err
+
+
 def test_what_cannot_be_had(run: Run, root: Path, tmp_path: Path, upstream: FakeUpstream) -> None:
     """Everything that could not be had is told, the rest is fetched, and the exit code is 1."""
     upstream.script(WHEEL.path, Answer(body=b"wrong bytes!"))
@@ -89,7 +152,7 @@ def test_what_cannot_be_had(run: Run, root: Path, tmp_path: Path, upstream: Fake
     done = run("warm", "requirements.txt", "--root", str(root))
     assert done.code == 1
     assert kept(root) == {SDIST.filename}
-    for text in ("passed over: '-e .'", WHEEL.filename, "'seven'", "no file of project 'six'"):
+    for text in ("passed over: '-e .'", WHEEL.filename, "'seven'", "no release of 'six==9.9'"):
         assert text in done.err
 
 

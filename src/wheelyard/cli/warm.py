@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wheelyard.index.doctor import Progress
     from wheelyard.index.interface import FileBody, IndexReader
     from wheelyard.model import DistFile, NormalizedName
-    from wheelyard.protocol.pinned import Pin, Pins
+    from wheelyard.protocol.pinned import Pin
     from wheelyard.settings import Settings
 
 T = TypeVar("T")
@@ -52,24 +52,27 @@ def command(
     jobs: int,
 ) -> int:
     """
-    Fetch what requirements.txt, uv.lock, pylock.toml or poetry.lock name into the cache of a server.
+    Fetch what requirements.txt, uv.lock, pylock.toml, poetry.lock or pdm.lock name into the cache of a server.
 
     The server may run meanwhile, or not. Of each project the page, the files that the lock names and their metadata are
     fetched; a requirement without hashes means every file of its release, one without a version the newest release.
-    Projects of the index itself are passed over. The exit code is 1 when something could not be had.
+    Nothing is resolved: what the files do not name is not fetched, and markers are not looked at. Projects of the index
+    itself are passed over. The exit code is 1 when something could not be had.
     """
     import anyio  # noqa: PLC0415  not for --help
 
+    from wheelyard.cli.warm_files import Wanted  # noqa: PLC0415  as above
     from wheelyard.settings import load_settings  # noqa: PLC0415  as above
 
+    wanted = Wanted.of(paths)
     settings = load_settings(root, config=config, admin_secret=admin_secret, may_generate=False)
     name = _index_name(settings, index_name)
-    pins = [_read(Path(path)) for path in paths]
-    for text in (text for each in pins for text in each.passed_over):
+    for text in wanted.passed_over:
         click.echo(f"passed over: {text}", err=True)
-    wanted = tuple(dict.fromkeys(pin for each in pins for pin in each.pins))
     warming = _Warming(patterns=patterns, jobs=jobs)
-    anyio.run(lambda: warming.run(settings, name, wanted))
+    anyio.run(lambda: warming.run(settings, name, wanted.pins))
+    for text in warming.not_offered:
+        click.echo(f"not offered: {text}", err=True)
     for text in warming.troubles:
         click.echo(f"not fetched: {text}", err=True)
     click.echo(warming.summary())
@@ -85,16 +88,6 @@ def _index_name(settings: Settings, given: str | None) -> str:
     return index.name
 
 
-def _read(path: Path) -> Pins:
-    from wheelyard.protocol.pinned import read_pins  # noqa: PLC0415  not for --help
-
-    try:
-        content = path.expanduser().read_bytes()
-    except OSError as error:
-        raise click.UsageError(f"'{path}' cannot be read: {error.strerror or error}") from error
-    return read_pins(path.name, content)
-
-
 @dataclass(slots=True)
 class _Warming:
     """
@@ -104,11 +97,13 @@ class _Warming:
         patterns: Names of files that are fetched; empty for all.
         jobs: How many files at once.
         troubles: What could not be had, one line each.
+        not_offered: Files that a lock names and no page lists, while it lists others of the same release.
     """
 
     patterns: tuple[str, ...]
     jobs: int
     troubles: list[str] = field(default_factory=list)
+    not_offered: list[str] = field(default_factory=list)
     fetched: int = 0
     fetched_bytes: int = 0
     known: int = 0
@@ -116,9 +111,8 @@ class _Warming:
 
     def summary(self) -> str:
         """Say in a line what was done."""
-        megabytes = self.fetched_bytes / 1e6
         own = f", {self.own} of this index itself" if self.own else ""
-        return f"{self.fetched} files fetched ({megabytes:,.1f} MB), {self.known} were here{own}"
+        return f"{self.fetched} files fetched ({_amount(self.fetched_bytes)}), {self.known} were here{own}"
 
     async def run(self, settings: Settings, name: str, pins: Sequence[Pin]) -> None:
         """Fetch everything."""
@@ -131,13 +125,13 @@ class _Warming:
                 raise ConfigError(
                     [f"{settings.source}: nothing stands behind index '{name}', so nothing can be fetched"]
                 )
-            plan: list[tuple[NormalizedName, DistFile]] = []
-            await self._each(pins, lambda pin: self._choose(behind, pin, plan))
-            total = sum(file.size or 0 for _, file in plan)
-            with progress("fetching for") as bar:
-                bar.begin(name, Size(len(plan), total))
+            plan: dict[str, tuple[NormalizedName, DistFile]] = {}
+            with progress("fetching") as bar:
+                bar.begin("pages", Size(len(pins), 0))
+                await self._each(pins, lambda pin: self._choose(behind, pin, plan, bar))
+                bar.begin("files", Size(len(plan), sum(file.size or 0 for _, file in plan.values())))
                 elsewhere = behind.elsewhere
-                await self._each(plan, lambda each: self._fetch(elsewhere, *each, bar))
+                await self._each([*plan.values()], lambda each: self._fetch(elsewhere, *each, bar))
                 await behind.upstreams.settle()
 
     async def _each(self, items: Sequence[T], do: Callable[[T], Awaitable[None]]) -> None:
@@ -154,11 +148,14 @@ class _Warming:
             for item in items:
                 group.start_soon(one, item)
 
-    async def _choose(self, behind: Behind, pin: Pin, plan: list[tuple[NormalizedName, DistFile]]) -> None:
-        """Add the files that a pin names to the plan."""
+    async def _choose(
+        self, behind: Behind, pin: Pin, plan: dict[str, tuple[NormalizedName, DistFile]], bar: Progress
+    ) -> None:
+        """Add the files that a pin names to the plan, by file name."""
         from wheelyard.errors import ProjectNotFound  # noqa: PLC0415  as above
 
         assert behind.elsewhere is not None
+        bar.at(pin.project)
         with suppress(ProjectNotFound):
             await behind.hosted.page(pin.project)
             self.own += 1
@@ -168,10 +165,24 @@ class _Warming:
         except WheelyardError as error:
             self.troubles.append(error.message)
             return
-        chosen = [file for file in chosen_files(pin, page.name, page.files) if self._matches(file.filename)]
-        if not chosen:
-            self.troubles.append(f"no file of project '{pin.project}' is what '{pin.versions or 'the lock'}' names")
-        plan += ((pin.project, file) for file in chosen)
+        chosen = chosen_files(pin, page.name, page.files)
+        matching = [file for file in chosen if self._matches(file.filename)]
+        if not matching:
+            self.troubles.append(nothing_chosen(pin, page.name, page.files, chosen))
+        else:
+            self._compare(pin, page.files, chosen)
+        plan |= {file.filename: (pin.project, file) for file in matching}
+
+    def _compare(self, pin: Pin, files: Sequence[DistFile], chosen: Sequence[DistFile]) -> None:
+        """Note what a lock names and cannot be had as it was."""
+        listed = {file.filename for file in files}
+        for filename in sorted(pin.filenames - {file.filename for file in chosen}):
+            if not self._matches(filename):
+                continue
+            if filename in listed:
+                self.troubles.append(f"{filename}: it has another digest there than in the lock")
+            else:
+                self.not_offered.append(filename)
 
     def _matches(self, filename: str) -> bool:
         return not self.patterns or any(fnmatch(filename, pattern) for pattern in self.patterns)
@@ -204,6 +215,8 @@ class _Warming:
             bar.advance(len(piece))
         self.fetched += 1
         self.fetched_bytes += found.size
+        if not sys.stderr.isatty():  # else the bar shows it
+            click.echo(f"fetched {found.file.filename} ({_amount(found.size)})")
 
 
 def chosen_files(pin: Pin, project: NormalizedName, files: Sequence[DistFile]) -> list[DistFile]:
@@ -225,3 +238,21 @@ def chosen_files(pin: Pin, project: NormalizedName, files: Sequence[DistFile]) -
     final = [version for version in versions if not version.is_prerelease]
     newest = max(final or versions, default=None)
     return [] if newest is None else versions[newest]
+
+
+def nothing_chosen(pin: Pin, project: NormalizedName, files: Sequence[DistFile], chosen: Sequence[DistFile]) -> str:
+    """Say why no file of a page is fetched for a pin."""
+    from wheelyard.protocol.filenames import release_of  # noqa: PLC0415  not for --help
+
+    named = f"'{pin.project}{pin.versions}'"
+    if chosen:
+        return f"no file of {named} matches --files; it has {', '.join(sorted(file.filename for file in chosen))}"
+    alike = replace(pin, filenames=frozenset(), digests=frozenset())
+    if any(alike.wants(file.filename, None, release_of(file.filename, project)) for file in files):
+        return f"no file of {named} has a digest that was asked for: what is offered there is something else"
+    return f"no release of {named} is offered; `wheelyard why {pin.project}` tells what is, and what is left out"
+
+
+def _amount(size_bytes: int) -> str:
+    """Write a size for people."""
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e6 else f"{size_bytes / 1e3:.1f} kB"  # noqa: PLR2004

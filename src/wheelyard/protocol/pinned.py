@@ -1,5 +1,5 @@
 """
-What a project needs, as its lock file says it: names, versions and files, from any of the four common formats.
+What a project needs, as its lock file says it: names, versions and files, from any of the common formats.
 
 Rule 1: nothing is resolved here. A lock names what was chosen; a plain requirement names what may be chosen.
 """
@@ -7,9 +7,10 @@ Rule 1: nothing is resolved here. A lock names what was chosen; a plain requirem
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -21,12 +22,21 @@ from wheelyard.errors import InvalidDocument, InvalidName, shown
 from wheelyard.model import NormalizedName
 from wheelyard.protocol.names import normalize
 
-FORMATS: Final = ("requirements.txt", "uv.lock", "pylock.toml", "poetry.lock")
+FORMATS: Final = ("requirements.txt", "uv.lock", "pylock.toml", "poetry.lock", "pdm.lock")
 """What is understood; any other name counts as the first."""
 
 _SHA256 = re.compile(r"sha256:([0-9a-f]{64})")
 _HASH_OPTION = re.compile(r"\s--hash[= ]\s*(\S+)")
 _COMMENT = re.compile(r"(^|\s)#.*$")
+_FURTHER_FILE = re.compile(r"(?P<option>-r|-c|--requirement|--constraint)(?![\w-])[= ]?\s*(?P<path>.+)\Z")
+_GLUED_FILE = re.compile(r"(?P<option>-r|-c)(?P<path>[^\s=].*)\Z")  # pip takes "-rother.txt", too
+# They say from where or how to install, which is this server's business here; each may have a value.
+_NAMING_NOTHING = frozenset(
+    {
+        *("-i", "--index-url", "--extra-index-url", "--no-index", "--trusted-host", "--require-hashes"),
+        *("--no-binary", "--only-binary", "--prefer-binary", "--use-feature"),
+    }
+)
 _PYLOCK = re.compile(r"pylock(\.[^.]+)?\.toml\Z")
 
 
@@ -48,9 +58,11 @@ class Pin:
     digests: frozenset[str] = frozenset()
 
     def wants(self, filename: str, digest: str | None, version: str | None) -> bool:
-        """Tell whether a file is one of those that are needed."""
+        """Tell whether a file is one of those that are needed; where both sides know a digest, it decides."""
+        if self.digests and digest is not None:
+            return digest in self.digests
         if self.filenames or self.digests:
-            return filename in self.filenames or (digest is not None and digest in self.digests)
+            return filename in self.filenames
         try:
             return version is not None and self.versions.contains(Version(version), prereleases=True)
         except InvalidVersion:
@@ -64,6 +76,20 @@ class Pin:
 
 
 @dataclass(frozen=True, slots=True)
+class FurtherFile:
+    """
+    A file that a requirements file names.
+
+    Attributes:
+        path: As written, relative to the file that names it.
+        constrains: Whether it only says which releases of what is needed will do (`-c`).
+    """
+
+    path: str
+    constrains: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pins:
     """
     What a lock file says.
@@ -71,10 +97,12 @@ class Pins:
     Attributes:
         pins: What is needed, in the order of the file.
         passed_over: Lines or packages that no index has, with the reason; for people.
+        further: Files that are to be read, too.
     """
 
     pins: tuple[Pin, ...]
     passed_over: tuple[str, ...] = field(default_factory=tuple)
+    further: tuple[FurtherFile, ...] = field(default_factory=tuple)
 
 
 def read_pins(name: str, content: bytes) -> Pins:
@@ -93,39 +121,90 @@ def read_pins(name: str, content: bytes) -> Pins:
             return _read(_uv_packages(tomllib.loads(text)))
         if name == "poetry.lock":
             return _read(_poetry_packages(tomllib.loads(text)))
+        if name == "pdm.lock":
+            return _read(_pdm_packages(tomllib.loads(text)))
         if _PYLOCK.match(name):
             return _read(_pylock_packages(tomllib.loads(text)))
-        return _read(_requirements(text))
+        return _read(_requirements(name, text))
     except UnicodeDecodeError as error:
         raise InvalidDocument(f"'{shown(name)}' is not UTF-8 text (byte {error.start})") from error
     except tomllib.TOMLDecodeError as error:
         raise InvalidDocument(f"'{shown(name)}' is not valid TOML: {error}") from error
 
 
-def _read(found: Iterator[Pin | str]) -> Pins:
-    pins, passed_over = [], []
+def constrained(pins: Iterable[Pin], constraints: Iterable[Pin]) -> list[Pin]:
+    """Return pins with the versions of constraints on the same projects added to their own."""
+    added: dict[NormalizedName, SpecifierSet] = {}
+    for each in constraints:
+        added[each.project] = added.get(each.project, SpecifierSet()) & each.versions
+    return [replace(pin, versions=pin.versions & added.get(pin.project, SpecifierSet())) for pin in pins]
+
+
+def _read(found: Iterator[Pin | FurtherFile | str]) -> Pins:
+    pins, further, passed_over = [], [], []
     for each in found:
         if isinstance(each, str):
             passed_over.append(each)
+        elif isinstance(each, FurtherFile):
+            further.append(each)
         else:
             pins.append(each)
-    return Pins(tuple(pins), tuple(passed_over))
+    return Pins(tuple(pins), tuple(passed_over), tuple(further))
 
 
 # --- requirements.txt ----------------------------------------------------------------------------------------------
 
 
-def _requirements(text: str) -> Iterator[Pin | str]:
-    joined = re.sub(r"\\\r?\n", " ", text)
-    for raw in joined.splitlines():
-        line = _COMMENT.sub("", raw).strip()
-        if not line:
+def _requirements(name: str, text: str) -> Iterator[Pin | FurtherFile | str]:
+    for line in _logical_lines(text):
+        if line.startswith(("[", "{")):
+            raise InvalidDocument(
+                f"'{shown(name)}' is no requirements file (line '{shown(line)}'); files are known by their names: "
+                f"{', '.join(FORMATS)}, pylock.NAME.toml, and any other name for requirements"
+            )
+        if not line.startswith("-"):
+            yield _requirement(line)
+        elif (each := _option(line)) is not None:
+            yield each
+
+
+def _logical_lines(text: str) -> Iterator[str]:
+    """Yield lines with their continuations, without comments; a comment is never continued."""
+    waiting = ""
+    for raw in text.splitlines():
+        is_comment = raw.lstrip().startswith("#")
+        if raw.endswith("\\") and not is_comment:
+            waiting += raw[:-1] + " "
             continue
-        if line.startswith("-"):
-            if not line.startswith(("--hash", "-i ", "--index-url", "--extra-index-url")):
-                yield f"'{shown(line)}': options are not followed; name further files on the command line"
-            continue
-        yield _requirement(line)
+        line = _COMMENT.sub("", waiting + ("" if is_comment else raw)).strip()
+        waiting = ""
+        if line:
+            yield line
+    if last := _COMMENT.sub("", waiting).strip():
+        yield last
+
+
+def _option(line: str) -> FurtherFile | str | None:
+    """Read a line that is an option of pip; None when it names nothing."""
+    match = _FURTHER_FILE.match(line) or _GLUED_FILE.match(line)
+    if match is not None:
+        path = _unquoted(match["path"])
+        if "://" in path:
+            return f"'{shown(line)}': only files are read; download it and name it on the command line"
+        return FurtherFile(path, constrains=match["option"] in ("-c", "--constraint"))
+    name = re.split(r"[\s=]", line, maxsplit=1)[0]
+    if name in _NAMING_NOTHING:
+        return None
+    if name in ("-e", "--editable", "-f", "--find-links"):
+        return f"'{shown(line)}' comes from no index"
+    return f"'{shown(line)}': this option is not followed"
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return (shlex.split(text) or [""])[0]
+    except ValueError:  # a quote that is not closed: taken as it stands
+        return text
 
 
 def _requirement(line: str) -> Pin | str:
@@ -135,6 +214,8 @@ def _requirement(line: str) -> Pin | str:
         requirement = Requirement(re.split(r"\s--", line, maxsplit=1)[0])
         project = normalize(requirement.name)
     except (InvalidRequirement, InvalidName):
+        if line.startswith((".", "/", "file:", "git+", "http:", "https:")) or re.search(r"\.(whl|gz|zip)\b", line):
+            return f"'{shown(line)}' comes from no index"
         return f"'{shown(line)}' is no requirement"
     if requirement.url is not None:
         return f"'{shown(requirement.name)}' comes from a URL, not from an index"
@@ -147,6 +228,8 @@ def _requirement(line: str) -> Pin | str:
 def _uv_packages(document: Mapping[str, Any]) -> Iterator[Pin | str]:
     for package in _tables(document, "package"):
         source = package.get("source")
+        if isinstance(source, Mapping) and "." in (source.get("editable"), source.get("virtual")):
+            continue  # the project that is locked
         if not isinstance(source, Mapping) or "registry" not in source:
             yield f"'{shown(package.get('name'))}' comes from no index"
             continue
@@ -173,6 +256,14 @@ def _poetry_packages(document: Mapping[str, Any]) -> Iterator[Pin | str]:
     for package in _tables(document, "package"):
         source = package.get("source")
         if isinstance(source, Mapping) and source.get("type") in ("git", "url", "directory", "file"):
+            yield f"'{shown(package.get('name'))}' comes from no index"
+            continue
+        yield _pin(package, _tables(package, "files"), hash_of=lambda file: file.get("hash"))
+
+
+def _pdm_packages(document: Mapping[str, Any]) -> Iterator[Pin | str]:
+    for package in _tables(document, "package"):
+        if any(key in package for key in ("path", "url", "git", "hg", "svn", "bzr")):
             yield f"'{shown(package.get('name'))}' comes from no index"
             continue
         yield _pin(package, _tables(package, "files"), hash_of=lambda file: file.get("hash"))
