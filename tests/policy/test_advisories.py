@@ -45,6 +45,11 @@ RANGES = [
     pytest.param(ranged(("introduced", "some day"), ("fixed", "2")), "1", True, id="a-beginning-that-is-none"),
     pytest.param(ranged(("introduced", "0"), ("fixed", "1")), "odd version", True, id="a-version-that-is-none"),
     pytest.param(ranged(("introduced", "1"), ("fixed", "2")), None, True, id="no-version"),
+    pytest.param(ranged(("introduced", "1"), ("fixed", "2")), "odd version", True, id="a-version-that-is-none-later"),
+    pytest.param(Advisory(id="X", versions=("1.0",)), "odd version", False, id="one-by-one-none"),
+    pytest.param(ranged(("fixed", "2")), "1.9", True, id="an-end-without-a-beginning"),
+    pytest.param(ranged(("fixed", "2")), "2", False, id="after-an-end-without-a-beginning"),
+    pytest.param(ranged(("last_affected", "2")), "2", True, id="the-last-without-a-beginning"),
     pytest.param(ranged(), "1.0", False, id="an-empty-range"),
     pytest.param(Advisory(id="X"), "1.0", True, id="nothing-said"),
     pytest.param(Advisory(id="X", versions=("1.0",)), "1.0.0", True, id="one-by-one"),
@@ -162,6 +167,23 @@ def test_no_record(content: bytes) -> None:
     """What is no record is an error, so that a damaged database is never loaded in part."""
     with pytest.raises(InvalidDocument):
         parse_osv(content, score)
+
+
+@pytest.mark.parametrize(
+    ("ranges", "release", "affected"),
+    [
+        ([{"type": "ECOSYSTEM", "events": [{"introduced": 0}, {"fixed": "2"}]}], "1", True),
+        ([{"type": "ECOSYSTEM", "events": [{"introduced": 0}, {"fixed": "2"}]}], "2", False),
+        ([{"type": "ECOSYSTEM", "events": []}], "1", True),
+        ([{"type": "ecosystem", "events": [{"introduced": "0"}, {"fixed": "2"}]}], "1", True),
+        ([{"events": [{"introduced": "0"}, {"fixed": "2"}]}], "2", False),
+        ([{"type": "ECOSYSTEM", "events": "soon"}, 5], "1", True),
+    ],
+)
+def test_ranges_that_are_not_as_they_should_be(ranges: list[object], release: str, *, affected: bool) -> None:
+    """What a record says wrongly of its range never makes it shorter; a range that says nothing is as if there were none."""
+    package = {"ecosystem": "PyPI", "name": "demo.project"}
+    assert read(affected=[{"package": package, "ranges": ranges}]).affects(release) is affected
 
 
 def test_ranges_of_commits_are_passed_over() -> None:

@@ -63,9 +63,12 @@ class Advisory:
         Tell whether a release is affected.
 
         Args:
-            release: None when a file does not tell its version: then it may be the one.
+            release: None when a file does not tell its version: then it may be the one, as may one that is no PEP 440
+                version, since nobody can say on which side of a range it is.
         """
         if release is None or not (self.versions or self.ranges):
+            return True
+        if any(self.ranges) and parse_version(release) is None:
             return True
         if any(same_version(release, version) for version in self.versions):
             return True
@@ -79,10 +82,14 @@ class Advisory:
 
 
 def _in_range(release: str, events: tuple[Event, ...]) -> bool:
-    """Walk through the events in order; what ends a range at a version that cannot be compared ends nothing."""
+    """
+    Walk through the events in order; what ends a range at a version that cannot be compared ends nothing.
+
+    A range has a beginning by the specification; one that has only an end is read as if it began with the first release.
+    """
     comparable = [event for event in events if event.kind == "introduced" or parse_version(event.version) is not None]
     key = version_key(release)
-    affected = False
+    affected = bool(events) and all(event.kind != "introduced" for event in events)
     for event in sorted(comparable, key=_position):
         if event.kind == "introduced":
             starts_everywhere = event.version == "0" or parse_version(event.version) is None

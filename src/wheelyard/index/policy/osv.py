@@ -20,7 +20,8 @@ from wheelyard.model import NormalizedName
 from wheelyard.protocol.names import normalize
 
 ECOSYSTEM: Final = "pypi"
-_RANGE_TYPES: Final = ("ECOSYSTEM", "SEMVER")
+_COMMITS: Final = "GIT"
+"""The one type of range that is not about versions."""
 _SUMMARY_CHARACTERS: Final = 200
 
 Score = Callable[[str], float | None]
@@ -143,14 +144,17 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _ranges(value: object) -> Iterator[tuple[Event, ...]]:
+    """Yield the events of each range of versions; one without any that can be read says nothing, and is passed over."""
     for each in value if isinstance(value, list) else ():
-        if not isinstance(each, dict) or each.get("type") not in _RANGE_TYPES:
+        if not isinstance(each, dict) or each.get("type") == _COMMITS:
             continue
         events = each.get("events")
-        yield tuple(
+        found = tuple(
             Event(kind, version)
             for event in (events if isinstance(events, list) else ())
             if isinstance(event, dict)
             for kind, version in event.items()
             if kind in KINDS and isinstance(version, str)
         )
+        if found:
+            yield found
