@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from types import TracebackType
 from typing import Any, Self
@@ -15,6 +17,7 @@ Application = Callable[
 """An ASGI application; what it is sent and what it sends are the specification's own loose dictionaries."""
 
 _STOP_S = 1  # running answers get so long when the server stops
+_TICK_S = 0.005  # a test that starts a server waits as long for its end
 
 
 class LoopbackServer:
@@ -53,7 +56,31 @@ class LoopbackServer:
             access_log=False,
             timeout_graceful_shutdown=_STOP_S,
         )
-        self._server = uvicorn.Server(config)
+
+        class PromptServer(uvicorn.Server):
+            """Notices at once that it is to end, and that nothing runs any more; uvicorn looks ten times a second."""
+
+            async def main_loop(self) -> None:
+                """Serve until told to stop."""
+                counter = 0
+                while not await self.on_tick(counter):
+                    counter += 1
+                    await asyncio.sleep(_TICK_S)
+
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                """End connections and requests; those that do not end in time are cut off."""
+                state, deadline = self.server_state, time.monotonic() + _STOP_S
+                for each in (*self.servers, *(sockets or ())):
+                    each.close()
+                for connection in list(state.connections):
+                    connection.shutdown()
+                while (state.connections or state.tasks) and time.monotonic() < deadline:  # noqa: ASYNC110  nobody tells
+                    await asyncio.sleep(_TICK_S)
+                for task in state.tasks:
+                    task.cancel()
+                await self.lifespan.shutdown()
+
+        self._server = PromptServer(config)
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
 
     @property
