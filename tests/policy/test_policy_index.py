@@ -112,6 +112,20 @@ async def test_untouched_page(elsewhere: Elsewhere, clock: SteppingClock) -> Non
     assert await behind(elsewhere, clock).page(SIX) is elsewhere.pages["six"]
 
 
+async def test_file_that_changes_while_it_is_opened(elsewhere: Elsewhere, clock: SteppingClock) -> None:
+    """A file is judged by what the page says when it is opened, not only by what it said before."""
+
+    class Changing(Elsewhere):
+        async def page(self, project: NormalizedName) -> ProjectPage:
+            page = await super().page(project)
+            return page if len(self.asked) == 1 else replace(page, files=(listed("1.0", clock, days=1),))
+
+    changing = Changing(elsewhere.pages)
+    with pytest.raises(Filtered) as caught:
+        await behind(changing, clock, minimum_age=WEEK).file(SIX, Filename("six-1.0-py3-none-any.whl"))
+    assert caught.value.rule == "minimum_age"
+
+
 async def test_files_of_what_is_left_out(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     """File, metadata and description of what a page leaves out are refused with rule, reason and end."""
     index = behind(elsewhere, clock, minimum_age=WEEK)

@@ -106,6 +106,7 @@ FILE_CASES = [
     ),
     pytest.param(Policy(deny_tags=tags("*-win32")), "six-1.0-odd.whl", Rule.DENY_TAGS, id="tags-unknown"),
     pytest.param(Policy(allow_tags=tags("*")), "six-1.0-odd.whl", Rule.ALLOW_TAGS, id="tags-unknown-allow"),
+    pytest.param(Policy(deny_tags=tags("*-win32")), "six-1.0-py3-none-win32.WHL", Rule.DENY_TAGS, id="tags-capitals"),
 ]
 
 
@@ -114,6 +115,39 @@ def test_files(policy: Policy, filename: str, rule: Rule | None) -> None:
     """Lists by name, version and tag, and kinds of files; what cannot be told is not offered."""
     verdict = judge(policy, filename)
     assert (verdict.rule, verdict.until) == (rule, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "rule"),
+    [
+        ("https://files.example/six-1.16.0-py2.py3-none-any.whl", None),
+        ("https://files.example/six%2D1.16.0-py2.py3-none-any.whl", None),
+        ("https://files.example/assets/4711", None),
+        ("https://files.example/download?file=six-2.0-py3-none-any.whl", None),
+        ("six-2.0-py3-none-any.whl", None),  # an address of ours, which is not made of what the page says
+        ("https://files.example/six-2.0-py3-none-any.whl", Rule.DENY),
+        ("https://files.example/six-2.0-py3-none-any.whl/", Rule.DENY),
+        ("https://files.example/six-2%2E0-py3-none-any.whl", Rule.DENY),
+        ("https://files.example/x%2Fsix-2.0-py3-none-any.whl", Rule.DENY),
+        ("https://files.example/six-2.0.tar.gz?as=/six-1.16.0-py2.py3-none-any.whl", Rule.DENY),
+        ("https://files.example/six-odd.tar.gz", Rule.DENY),
+        ("https://[files.example/six-2.0.tar.gz", None),  # no address at all
+    ],
+)
+def test_address_with_another_name(url: str, rule: Rule | None) -> None:
+    """A file whose address calls it otherwise, as pip reads it, has to pass under both names."""
+    file = DistFile(filename=Filename(WHEEL), url=url, upload_time=OLD)
+    verdict = Policy(deny=selectors("six>=2")).judge(SIX, file, NOW, ())
+    assert verdict.rule is rule
+    assert verdict.allowed or verdict.reason.startswith("its address calls it 'six-")
+
+
+def test_address_with_another_name_and_an_exception() -> None:
+    """When an exception lifts a rule for one of two names only, the answer holds until it ends."""
+    file = DistFile(filename=Filename(WHEEL), url="https://files.example/six-2.0.tar.gz", upload_time=FRESH)
+    ends = NOW + timedelta(hours=1)
+    lifted = (exemption("six<2"), exemption("six>=2", expires=ends))
+    assert Policy(minimum_age=timedelta(days=7), exceptions=lifted).judge(SIX, file, NOW, ()).until == ends
 
 
 WEEK = Policy(minimum_age=timedelta(days=7))

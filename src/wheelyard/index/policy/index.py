@@ -153,8 +153,11 @@ class PolicyIndex(DenyAll):
             Filtered: It is left out.
             PolicyUnavailable: The policy cannot be applied.
         """
-        await self._check_file(project, filename)
-        return await self._inner.file(project, filename)
+        source, judged = await self._check_file(project, filename)
+        found = await self._inner.file(project, filename)
+        if found.file is not judged:  # the page changed meanwhile, and what it says now counts
+            await self._check_listed(source, found.file)
+        return found
 
     async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
         """
@@ -225,16 +228,20 @@ class PolicyIndex(DenyAll):
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 
-    async def _check_file(self, project: NormalizedName, filename: Filename) -> None:
-        """Judge one file by the page as it came; the whole page is not judged for it."""
+    async def _check_file(self, project: NormalizedName, filename: Filename) -> tuple[ProjectPage, DistFile]:
+        """Judge one file by the page as it came, and return both; the whole page is not judged for it."""
         self.check_name(project)
         source = await self._inner.page(project)
         listed = source.find(filename)
         if listed is None:
             raise DistFileNotFound(project, filename)
-        judged = await self._judged(replace(source, files=(listed,)), self._clock())
-        if not judged[0].verdict.allowed:
-            raise filtered(f"file '{filename}'", judged[0].verdict, project)
+        await self._check_listed(source, listed)
+        return source, listed
+
+    async def _check_listed(self, source: ProjectPage, listed: DistFile) -> None:
+        (judged,) = await self._judged(replace(source, files=(listed,)), self._clock())
+        if not judged.verdict.allowed:
+            raise filtered(f"file '{listed.filename}'", judged.verdict, source.name)
 
     async def _judged(self, source: ProjectPage, now: datetime) -> tuple[Judged, ...]:
         try:

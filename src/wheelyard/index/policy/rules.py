@@ -8,16 +8,17 @@ Rule 2: a file has to pass every rule; what forbids goes before what allows, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
-from wheelyard.errors import InvalidFilename
+from wheelyard.errors import InvalidFilename, shown
 from wheelyard.index.policy.advisories import Advisory
 from wheelyard.index.policy.patterns import NamePattern, Selector, TagPattern
 from wheelyard.index.policy.severity import Severity
-from wheelyard.model import DistFile, FileKind, NormalizedName
+from wheelyard.model import DistFile, FileKind, Filename, NormalizedName
 from wheelyard.protocol.filenames import ParsedFilename, parse_filename, release_of
 
 
@@ -35,6 +36,11 @@ class Rule(Enum):
     MINIMUM_AGE = "minimum_age"
     OSV = "osv_severity"
 
+
+_INSTALLABLE: Final = (".whl", ".zip", ".gz", ".tgz", ".tar", ".bz2", ".tbz", ".xz", ".txz", ".lz", ".tlz", ".lzma")
+"""Ends of what pip takes for files that it can install."""
+
+_FOR_EVER: Final = datetime.max.replace(tzinfo=UTC)
 
 LIFTABLE: Final = (Rule.MINIMUM_AGE, Rule.FROZEN_AT, Rule.OSV)
 """Rules that an exception may lift: those that change by themselves. The others are lifted by changing them."""
@@ -185,7 +191,33 @@ class Policy:
         Returns:
             The first rule that forbids; when none does, until when that holds.
         """
-        return _Judging(self, project, file, now, advisories).verdict()
+        verdict = _Judging(self, project, file, now, advisories).verdict()
+        called = None if not verdict.allowed else _other_name(file)
+        if called is None:
+            return verdict
+        other = _Judging(self, project, replace(file, filename=called), now, advisories).verdict()
+        if not other.allowed:
+            return replace(other, reason=f"its address calls it '{shown(called)}': {other.reason}")
+        return min(verdict, other, key=lambda each: _FOR_EVER if each.until is None else each.until)
+
+
+def _other_name(file: DistFile) -> Filename | None:
+    """
+    Return what the address of a file elsewhere calls it, when that is a name of another distribution file.
+
+    pip goes by the address and not by the name beside it, so a page that says one thing and means another would show a
+    release that is left out. Files at addresses of ours are called as the page has it.
+    """
+    if "://" not in file.url or (file.url.endswith(f"/{file.filename}") and "?" not in file.url):
+        return None
+    try:
+        path = unquote(urlsplit(file.url).path)
+    except ValueError:
+        return None  # no client finds a file there
+    called = path.rstrip("/").rpartition("/")[2]
+    if called == file.filename or not called.lower().endswith(_INSTALLABLE):
+        return None
+    return Filename(called)
 
 
 def _any(patterns: Iterator[NamePattern] | tuple[NamePattern, ...], project: NormalizedName) -> bool:
@@ -244,7 +276,7 @@ class _Judging:
         return Verdict(Rule.FILES, f"only {wanted.value} are offered")
 
     def tagged(self) -> Verdict:
-        if not (self.policy.deny_tags or self.policy.allow_tags) or not self.file.filename.endswith(".whl"):
+        if not (self.policy.deny_tags or self.policy.allow_tags) or not self.file.filename.lower().endswith(".whl"):
             return ALLOWED
         if self.parsed is None:
             rule = Rule.DENY_TAGS if self.policy.deny_tags else Rule.ALLOW_TAGS
