@@ -98,6 +98,8 @@ MISTAKES = [
     ("frozen_at = 5", "frozen_at: must be a date like 2026-05-01"),
     ('osv_severity = "moderate"', "osv_severity: 'moderate' is none of 'any', 'low', 'medium', 'high', 'critical'"),
     ('squat_check = "yes"', "squat_check: must be true or false"),
+    ("allow = []", "allow: is empty, and it is not told whether that allows all or nothing: leave it out for all"),
+    ("allow_tags = []", "allow_tags: is empty, and it is not told whether that allows all or nothing"),
     ("exceptions = 1", "exceptions: must be a list, not a number"),
     ("exceptions = [1]", "[main.policy.exceptions 1]: must be a table"),
 ]
@@ -139,6 +141,14 @@ def test_advisories_without_their_rule(tmp_path: Path) -> None:
         'rules = ["minimum_age"]\nadvisories = ["GHSA-1"]\n'
     )
     with pytest.raises(ConfigError, match="advisories: means nothing when rules does not have 'osv_severity'"):
+        load(text, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["rules", "advisories"])
+def test_empty_lists_of_exceptions(key: str, tmp_path: Path) -> None:
+    """An exception whose last advisory was taken out of its list does not become one for everything."""
+    text = f'[[main.policy.exceptions]]\nproject = "six"\nreason = "x"\nexpires = 2026-12-01\n{key} = []\n'
+    with pytest.raises(ConfigError, match=f"{key}: is empty, "):
         load(text, tmp_path)
 
 

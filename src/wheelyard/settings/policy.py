@@ -20,6 +20,7 @@ T = TypeVar("T")
 _DURATION = re.compile(r"\s*([0-9]{1,6})\s*([wdhms])\s*\Z")
 _UNITS: Final = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 _LONGEST: Final = timedelta(days=3650)  # ten years: more hides everything, which `upstream_mode` says better
+_ALL_OR_NOTHING: Final = "and it is not told whether that allows all or nothing: leave it out for all"
 _THRESHOLDS: Final = {
     "any": Severity.NONE,
     "low": Severity.LOW,
@@ -93,12 +94,20 @@ def read_moment(value: object) -> datetime:
         raise ValueError(f"{error.message}; write a date like 2026-05-01") from None
 
 
-def _each(parse: Callable[[str], T]) -> Parser:
-    """Read a list of texts; all that are wrong are told."""
+def _each(parse: Callable[[str], T], *, empty: str | None = None) -> Parser:
+    """
+    Read a list of texts; all that are wrong are told.
+
+    Args:
+        parse: Reads one.
+        empty: Why the list may not be empty, where that would let through what the list was to hold back; None when it may.
+    """
 
     def read(value: object) -> tuple[T, ...]:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise ValueError('must be a list of texts like ["a", "b"]')
+        if not value and empty is not None:
+            raise ValueError(f"is empty, {empty}")
         found, wrong = [], []
         for each in value:
             try:
@@ -147,9 +156,9 @@ POLICY_KEYS: Final[Mapping[str, Key]] = {
     "upstream_mode": Key(str, parse=_word({mode.value: mode for mode in UpstreamMode})),
     "upstream_names": Key(tuple, parse=_each(NamePattern.parse)),
     "deny": Key(tuple, parse=_each(Selector.parse)),
-    "allow": Key(tuple, parse=_each(Selector.parse)),
+    "allow": Key(tuple, parse=_each(Selector.parse, empty=f'{_ALL_OR_NOTHING}; upstream_mode = "none" is nothing')),
     "deny_tags": Key(tuple, parse=_each(TagPattern.parse)),
-    "allow_tags": Key(tuple, parse=_each(TagPattern.parse)),
+    "allow_tags": Key(tuple, parse=_each(TagPattern.parse, empty=f'{_ALL_OR_NOTHING}; files = "sdists" is no wheel')),
     "files": Key(str, parse=_word({files.value: files for files in Files})),
     "minimum_age": Key(str, parse=read_duration),
     "minimum_age_exempt": Key(tuple, parse=_each(NamePattern.parse)),
@@ -165,8 +174,8 @@ EXCEPTION_KEYS: Final[Mapping[str, Key]] = {
     "project": Key(str, required=True, parse=_selector),
     "expires": Key(str, required=True, parse=read_moment),
     "reason": Key(str, required=True, parse=_text),
-    "rules": Key(tuple, parse=_each(_liftable)),
-    "advisories": Key(tuple, parse=_each(str)),
+    "rules": Key(tuple, parse=_each(_liftable, empty="so nothing would be lifted; leave it out to lift all")),
+    "advisories": Key(tuple, parse=_each(str, empty="which would lift all of them; leave it out to do that")),
 }
 """Keys of `[[<index>.policy.exceptions]]`."""
 
