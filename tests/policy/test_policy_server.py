@@ -91,8 +91,9 @@ def test_reserved(serve: Serve, upstream: FakeUpstream, path: str) -> None:
     server = serve('reserved = ["acme-*"]')
     answer = server.client.get(path)
     if "/why/" in path:
-        assert answer.json()["answers"] == "not-looked-up"
+        assert (answer.json()["answers"], answer.json()["rule"]) == ("not-looked-up", "reserved")
     else:
+        assert answer.json()["rule"] == "reserved"
         assert (answer.status_code, answer.json()["code"]) == (404, "project-not-looked-up")
     assert upstream.questions == []
     server.publish("acme-x")

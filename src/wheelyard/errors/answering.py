@@ -41,15 +41,17 @@ class ProjectNotLookedUp(ProjectNotFound):
 
     Attributes:
         reason: Which rule, in words for the caller.
+        rule: Stable word for the rule, as `wheelyard why` shows it.
     """
 
     code = "project-not-looked-up"
 
-    def __init__(self, project: str, *, reason: str) -> None:
+    def __init__(self, project: str, *, reason: str, rule: str = "") -> None:
         super().__init__(project)
         self.message = f"{self.message}, and does not look it up elsewhere: {shown(reason)}"
         self.args = (self.message,)
         self.reason = reason
+        self.rule = rule
 
 
 class ReleaseNotFound(NotFound):

@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from wheelyard.errors import Draining, Filtered, InvalidUpload, MethodNotAllowed, WheelyardError
+from wheelyard.errors import Draining, Filtered, InvalidUpload, MethodNotAllowed, ProjectNotLookedUp, WheelyardError
 from wheelyard.protocol.http import clean_reason
 from wheelyard.server.answers import Answer, Header
 
@@ -167,7 +167,7 @@ def _extra_items(error: WheelyardError) -> Iterator[tuple[str, object]]:
             "problems",
             [{"field": each.field, "code": each.code, "text": each.text} for each in error.problems],
         )
-    if isinstance(error, Filtered):
+    if isinstance(error, Filtered | ProjectNotLookedUp) and error.rule:
         yield "rule", error.rule
-        if error.until is not None:
-            yield "until", error.until
+    if isinstance(error, Filtered) and error.until is not None:
+        yield "until", error.until

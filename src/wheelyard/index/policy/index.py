@@ -223,7 +223,7 @@ class PolicyIndex(DenyAll):
         if verdict.allowed:
             return
         if self.policy.hides(verdict):
-            raise ProjectNotLookedUp(project, reason=verdict.reason)
+            raise ProjectNotLookedUp(project, reason=verdict.reason, rule=_word(verdict))
         raise filtered(f"project '{project}'", verdict, project)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
@@ -301,11 +301,15 @@ def filtered(what: str, verdict: Verdict, project: NormalizedName) -> Filtered:
     """Make the error that tells a verdict."""
     return Filtered(
         what,
-        rule="" if verdict.rule is None else verdict.rule.value,
+        rule=_word(verdict),
         reason=verdict.reason,
         until=None if verdict.until is None else verdict.until.isoformat(),
         project=project,
     )
+
+
+def _word(verdict: Verdict) -> str:
+    return "" if verdict.rule is None else verdict.rule.value
 
 
 def left_out_release(page: ProjectPage, version: str | None = None) -> Filtered | None:

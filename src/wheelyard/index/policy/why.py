@@ -130,10 +130,8 @@ class Explainer:
         try:
             page, judged = await self._elsewhere.judged(project)
         except ProjectNotLookedUp as error:
-            verdict = self._elsewhere.policy.may_ask(project)
-            rule = None if verdict.rule is None else verdict.rule.value
             text = f"and it is not looked up elsewhere: {error.reason}"
-            return self._nothing(project, version, Answers.NOT_LOOKED_UP, text, rule=rule)
+            return self._nothing(project, version, Answers.NOT_LOOKED_UP, text, rule=error.rule)
         except ProjectNotFound:
             return self._nothing(project, version, Answers.NOBODY, f"and {self._origin} has none either")
         except Filtered as error:
