@@ -102,6 +102,20 @@ def test_a_reader_who_leaves(server: LiveServer, offered: FakeUpstream) -> None:
     assert spools(server) == []
 
 
+def test_those_who_left_are_no_trouble(server: LiveServer, offered: FakeUpstream) -> None:
+    """FILE-01: when the next bytes come in, who left in the meantime is no error, and the others get theirs."""
+    gate = Gate()
+    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    for _ in range(3):
+        with client_of(server) as client, client.stream("GET", PATH) as answer:
+            next(answer.iter_raw())
+    with client_of(server) as client, client.stream("GET", PATH) as answer:
+        gate.open()
+        assert answer.read() == CONTENT
+    assert server.stop() == 0
+    assert "Traceback" not in server.log()
+
+
 def test_wrong_bytes_never_arrive_whole(server: LiveServer, offered: FakeUpstream) -> None:
     """DC-06: when the digest is wrong at the end the connection is cut: the client has fewer bytes than it was told."""
     offered.script(LARGE.path, Answer(body=CONTENT[:-1] + b"!"))

@@ -31,6 +31,14 @@ REASON_KEY = "wheelyard.reason"
 """Key of the ASGI response start message that carries a reason phrase; plain ASGI servers ignore it."""
 
 
+class ClientLeft(OSError):
+    """
+    Nobody takes the rest of a body.
+
+    Spec: ASGI 2.4: `send` [on a closed connection] raises a subclass of `OSError`.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class FilePart:
     """`count` bytes of the file at `path` from `offset` on; the whole has `size` bytes."""
@@ -101,7 +109,7 @@ def redirect(status: int, location: str, *headers: Header) -> Answer:
 
 async def send_answer(answer: Answer, scope: Scope, send: Send) -> None:
     """
-    Send an answer through ASGI.
+    Send an answer through ASGI; the rest of a stream whose client left is neither made nor sent.
 
     Raises:
         OSError: The file went away or became shorter while it was sent; the connection is then cut.
@@ -150,10 +158,13 @@ async def _send_stream(part: StreamPart, start: Message, send: Send, *, zero_cop
     # The first piece is fetched before the status is sent: a store that cannot be reached is then still a clean error.
     async with aclosing(_pieces(part, zero_copy=zero_copy)) as pieces:
         first = await anext(pieces, b"")
-        await send(start)
-        await send(_message(first))
-        async for piece in pieces:
-            await send(_message(piece))
+        try:
+            await send(start)
+            await send(_message(first))
+            async for piece in pieces:
+                await send(_message(piece))
+        except ClientLeft:
+            return
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -20,7 +20,7 @@ from anyio import to_thread
 from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from wheelyard.server.answers import REASON_KEY, ZERO_COPY
+from wheelyard.server.answers import REASON_KEY, ZERO_COPY, ClientLeft
 from wheelyard.server.asgi import Message
 from wheelyard.server.hot import HotPath, joined
 from wheelyard.server.large_body import LargeBody
@@ -54,7 +54,14 @@ class Cycle(httptools_impl.RequestResponseCycle):
     stall_s = 60.0  # set by the protocol from its limits
 
     async def send(self, message: Message) -> None:  # type: ignore[override]  # uvicorn's message types are its own
-        """Send one ASGI message."""
+        """
+        Send one ASGI message.
+
+        Raises:
+            ClientLeft: There is more of a body to come, and nobody to take it; uvicorn would let all of it be made.
+        """
+        if self.disconnected and message.get("more_body", False):
+            raise ClientLeft("the client left before the end of an answer")
         if message["type"] == ZERO_COPY:
             await self._send_file(message)
             return
@@ -82,6 +89,8 @@ class Cycle(httptools_impl.RequestResponseCycle):
         offset: int = message["offset"]
         # The head is still in the transport's buffer at times; bytes must not overtake it.
         await _drained(self.transport)
+        if self.disconnected or self.transport.is_closing():
+            return  # there is no socket any more
         socket = os.dup(self.transport.get_extra_info("socket").fileno())
         try:
             while left and not self.disconnected:
