@@ -17,8 +17,9 @@ from anyio import to_thread
 
 from wheelyard.errors import UpstreamUnavailable, WheelyardError
 from wheelyard.index.interface import FileBody, StreamBody
+from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.index.upstream_blocking import BlockingTransport
-from wheelyard.model import Filename, NormalizedName
+from wheelyard.model import DistFile, Filename, NormalizedName
 from wheelyard.testing.fake_upstream import Answer, FakeUpstream, Gate, UpstreamFile
 from wheelyard.testing.index_suite import read
 
@@ -33,7 +34,7 @@ FILE = UpstreamFile(filename=NAME, content=CONTENT)
 
 
 class Secure(ThreadingHTTPServer):
-    """An upstream with one file behind TLS; counts its connections."""
+    """An upstream with one file behind TLS; notes who asks for it."""
 
     daemon_threads = True
 
@@ -41,6 +42,7 @@ class Secure(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), SecureHandler)
         self.context = context
         self.protocols: list[str | None] = []
+        self.peers: set[tuple[str, int]] = set()
         self.socket = context.wrap_socket(self.socket, server_side=True)
 
     @property
@@ -63,6 +65,7 @@ class SecureHandler(BaseHTTPRequestHandler):
             assert isinstance(self.server, Secure)
             assert isinstance(self.connection, ssl.SSLSocket)
             self.server.protocols.append(self.connection.selected_alpn_protocol())
+            self.server.peers.add(self.client_address)
         body = json.dumps(page).encode() if is_page else CONTENT
         self.send_response(200)
         self.send_header("Content-Type", "application/vnd.pypi.simple.v1+json" if is_page else "application/x-tar")
@@ -100,6 +103,21 @@ async def test_transport_over_tls(secure: Secure) -> None:
                 content = b"".join([piece async for piece in answer.aiter_raw()])
             assert content == CONTENT
     assert secure.protocols == ["http/1.1"] * 2
+
+
+async def test_one_connection_for_many_files(secure: Secure) -> None:
+    """What was read to its end gives its connection back: one file after the other costs one handshake."""
+    upstream = UpstreamIndex(secure.root)
+    await upstream.start()
+    listed = DistFile(filename=NAME, url=secure.root.replace("/simple/", "/files/x"))
+    try:
+        for _ in range(3):
+            pieces = upstream.stream_in_thread(SIX, listed, len(CONTENT), None, opened=lambda _: None)
+            assert b"".join([piece async for piece in pieces]) == CONTENT
+    finally:
+        await upstream.stop()
+    assert len(secure.protocols) == 3
+    assert len(secure.peers) == 1
 
 
 async def test_an_untrusted_certificate(secure: Secure, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -381,13 +381,13 @@ class UpstreamIndex(IndexReader):
                 opened(response)
             if response.status_code != _PARTIAL or byte_range is None:
                 self._check_status(response.status_code, missing=DistFileNotFound(project, listed.filename))
-            position = self._first_byte(response, listed, wanted, size)
+            start = position = self._first_byte(response, listed, wanted, size)
             async for piece in http.pieces(response):
                 part = piece[max(0, wanted.start - position) : max(0, wanted.stop - position)]
                 position += len(piece)
                 if part:
                     yield part
-                if position >= wanted.stop:
+                if position >= wanted.stop and not _is_known_whole(response, position - start):
                     break
         if position < wanted.stop:
             raise self._http.unavailable(f"file '{listed.filename}' ended after {position} of {size} bytes")
@@ -419,6 +419,15 @@ class UpstreamIndex(IndexReader):
         if self._opened is None:
             raise RuntimeError("UpstreamIndex.start was not awaited")
         return self._opened
+
+
+def _is_known_whole(response: httpx2.Response, received: int) -> bool:
+    """
+    Tell whether reading on costs nothing, since an answer's own length says that this is its end.
+
+    Only an answer that is read to its end gives its connection back: else each file would cost a handshake.
+    """
+    return response.http_version == "HTTP/1.1" and response.headers.get("content-length") == str(received)
 
 
 def _offered(page: ProjectPage, base: str) -> ProjectPage:
