@@ -135,6 +135,7 @@ def test_zip_deep_names(tmp_path: Path) -> None:
     assert "'.dist-info'" in inspected(path)[0]
 
 
+@pytest.mark.slow
 def test_zip_names_of_folders(tmp_path: Path) -> None:
     """AR-02: names whose folders are all different are stopped by the clock at the latest, and by their size before."""
     members = [ZipMember(name=f"{number}/" + "a/" * 450 + "x", method=STORED) for number in range(30_000)]

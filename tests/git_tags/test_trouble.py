@@ -201,6 +201,7 @@ async def test_a_closed_project_takes_no_release(world: World, good: Repo) -> No
     assert "project 'good' is archived and takes no new releases" in trouble.line
 
 
+@pytest.mark.slow
 async def test_git_that_takes_too_long(
     world: World, good: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ async def test_a_leftover_with_the_same_bytes_is_taken(
     assert await listed(backend) == [wheel()]
 
 
+@pytest.mark.slow
 async def test_starts_and_serves_without_github(opened: OpenBackend, github: FakeGitHub, tmp_path: Path) -> None:
     """A restart while GitHub is away serves what was known, says so, refuses writes, and comes back by itself."""
     backend = await opened()
@@ -171,6 +172,7 @@ async def test_the_cache_is_bounded(opened: OpenBackend, tmp_path: Path) -> None
     assert await none.locate(key(wheel("2.0"))) is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["secondary", "primary", "unnamed"])
 async def test_rate_limits_are_waited_out(opened: OpenBackend, github: FakeGitHub, tmp_path: Path, kind: str) -> None:
     """A publish waits as long as GitHub says, and is then acknowledged."""

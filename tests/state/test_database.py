@@ -90,6 +90,7 @@ async def test_concurrent_writers_lose_nothing(database: Database, path: Path) -
     assert await database.read(read_counter) == 120
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_database(path: Path) -> None:
     """Several processes that start at once agree on one schema."""
     program = (

@@ -67,6 +67,7 @@ async def test_every_text_gets_its_own_answer(descriptions: Descriptions) -> Non
     assert all(html.count(f"n{number}") == number * 50 + 1 for number, html in found.items())
 
 
+@pytest.mark.slow
 async def test_what_takes_too_long_is_plain_text() -> None:
     """A description that keeps its renderer busy is shown plain, the renderer is killed, and the next one is rendered."""
     descriptions = Descriptions(render_s=1.0)
