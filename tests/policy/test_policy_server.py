@@ -83,6 +83,18 @@ def test_everything_left_out(serve: Serve, six: FakeUpstream) -> None:
     assert (answer.status_code, answer.json()["code"]) == (403, "filtered")
 
 
+def test_pages_for_people_tell_it_too(serve: Serve, six: FakeUpstream) -> None:
+    """The page of a release that is left out says why, and so does that of a project of which nothing is left."""
+    server = serve('minimum_age = "7d"')
+    for path, status in (("/project/six/1.2/", 403), ("/project/six/1.1/", 200), ("/project/six/9/", 404)):
+        answer = server.client.get(path, headers={"accept": "text/html"})
+        assert (path, answer.status_code) == (path, status)
+        assert ("must be 7 days old" in answer.text) is (status == 403)
+    answer = serve('minimum_age = "200d"').client.get("/project/six/", headers={"accept": "text/html"})
+    assert answer.status_code == 403
+    assert "must be 200 days old" in answer.text
+
+
 @pytest.mark.parametrize(
     "path", ["/simple/acme-x/", "/simple/acme-x/acme_x-1.0.tar.gz", "/pypi/acme-x/json", "/api/v1/why/acme-x"]
 )

@@ -26,6 +26,7 @@ from wheelyard.errors import (
     WheelyardError,
     shown,
 )
+from wheelyard.index.policy.index import left_out_release
 from wheelyard.model import NormalizedName, ProjectPage
 from wheelyard.protocol.names import normalize
 from wheelyard.protocol.upload_form import FormLimits, parse_plain_form
@@ -197,6 +198,9 @@ class Browsing:
         if project != name or not request.raw_path.endswith(b"/"):
             return redirect(301, frame.project(project, version), _NO_STORE)
         page = await guarded(admitted).page(project)
+        left_out = left_out_release(page, version) if version is not None or not page.versions else None
+        if left_out is not None:
+            raise left_out
         about = await self._about(admitted, page, version)
         description = None
         if about is not None and about.description:
