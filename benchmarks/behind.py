@@ -70,20 +70,29 @@ class Relay:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._serve())
+        self._loop.close()
 
     async def _serve(self) -> None:
         server = await asyncio.start_server(self._connected, "127.0.0.1", self.port, limit=_PIECE_BYTES)
         self._ready.set()
         async with server:
             await self._stop.wait()
+        passing = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in passing:
+            task.cancel()
+        await asyncio.gather(*passing, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(self._target.hostname, self._target.port, limit=_PIECE_BYTES)
-        with suppress(OSError):
-            await asyncio.gather(
-                _pass_on(reader, back, latency_s=self._latency_s),
-                _pass_on(there, writer, bytes_per_s=self._bytes_per_s),
-            )
+        try:
+            with suppress(OSError):
+                await asyncio.gather(
+                    _pass_on(reader, back, latency_s=self._latency_s),
+                    _pass_on(there, writer, bytes_per_s=self._bytes_per_s),
+                )
+        finally:
+            for each in (back, writer):
+                each.close()
 
 
 async def _pass_on(
