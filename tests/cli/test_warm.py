@@ -181,3 +181,37 @@ def test_nothing_behind(run: Run, root: Path, tmp_path: Path) -> None:
     assert "offline" in run("warm", "requirements.txt", "--root", str(root)).err
     (root / "config.toml").write_text(config.replace("[main]\n", "[main]\nupstreams = []\n"))
     assert "nothing stands behind" in run("warm", "requirements.txt", "--root", str(root)).err
+
+
+def test_too_small(run: Run, root: Path, tmp_path: Path) -> None:
+    """What the cache has no room for is told, and is a failure: it would be missed offline."""
+    (tmp_path / "requirements.txt").write_text("six==1.0\n")
+    with (root / "config.toml").open("a") as config:
+        config.write(f"cache_bytes = {len(SDIST.content)}\n")
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert done.code == 1
+    assert "it is not kept: cache_bytes is too small" in done.err
+    assert len(kept(root)) < 2
+
+
+@pytest.mark.parametrize(
+    ("keys", "reason"),
+    [('mirror = "redirect"', 'mirror = "redirect"'), ('store = { type = "memory" }', "its store is in memory")],
+)
+def test_nothing_can_be_kept(
+    run: Run, root: Path, tmp_path: Path, upstream: FakeUpstream, keys: str, reason: str
+) -> None:
+    """Upstreams that keep nothing are named; when all of an index are such, nothing is fetched."""
+    (tmp_path / "requirements.txt").write_text("six==1.0\n")
+    with (root / "config.toml").open("a") as config:
+        config.write(f'[upstream.two]\nurl = "{upstream.root}"\n{keys}\n')
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert (done.code, done.err) == (
+        0,
+        f"upstream 'two' keeps no files ({reason}): what it has is fetched in vain\n",
+    )
+    config_text = (root / "config.toml").read_text()
+    (root / "config.toml").write_text(config_text.replace("[main]\n", '[main]\nupstreams = ["two"]\n'))
+    done = run("warm", "requirements.txt", "--root", str(root))
+    assert done.code == 2
+    assert f"upstream 'two' keeps no files ({reason}), so nothing can be kept" in done.err

@@ -15,12 +15,13 @@ from wheelyard.cli.flags import examples, flag_command
 from wheelyard.errors import ConfigError, IndexNotFound, WheelyardError
 
 if TYPE_CHECKING:
-    from wheelyard.compose.upstreams import Behind
+    from wheelyard.compose.upstreams import Behind, Upstreams
     from wheelyard.index.doctor import Progress
     from wheelyard.index.interface import FileBody, IndexReader
     from wheelyard.model import DistFile, NormalizedName
     from wheelyard.protocol.pinned import Pin
     from wheelyard.settings import Settings
+    from wheelyard.settings.upstream_values import UpstreamSettings
 
 T = TypeVar("T")
 
@@ -108,6 +109,7 @@ class _Warming:
     fetched_bytes: int = 0
     known: int = 0
     own: int = 0
+    _failed: set[str] = field(default_factory=set)
 
     def summary(self) -> str:
         """Say in a line what was done."""
@@ -125,14 +127,17 @@ class _Warming:
                 raise ConfigError(
                     [f"{settings.source}: nothing stands behind index '{name}', so nothing can be fetched"]
                 )
+            _check_keeping(settings, name)
             plan: dict[str, tuple[NormalizedName, DistFile]] = {}
             with progress("fetching") as bar:
                 bar.begin("pages", Size(len(pins), 0))
                 await self._each(pins, lambda pin: self._choose(behind, pin, plan, bar))
                 bar.begin("files", Size(len(plan), sum(file.size or 0 for _, file in plan.values())))
-                elsewhere = behind.elsewhere
-                await self._each([*plan.values()], lambda each: self._fetch(elsewhere, *each, bar))
+                opening = _Opening(behind.elsewhere, behind.upstreams)
+                await self._each([*plan.values()], lambda each: self._fetch(opening, *each, bar))
                 await behind.upstreams.settle()
+            for project, file in plan.values():
+                await self._check_kept(opening, project, file)
 
     async def _each(self, items: Sequence[T], do: Callable[[T], Awaitable[None]]) -> None:
         """Do something with each item, several at once."""
@@ -187,28 +192,28 @@ class _Warming:
     def _matches(self, filename: str) -> bool:
         return not self.patterns or any(fnmatch(filename, pattern) for pattern in self.patterns)
 
-    async def _fetch(self, index: IndexReader, project: NormalizedName, file: DistFile, bar: Progress) -> None:
+    async def _fetch(self, opening: _Opening, project: NormalizedName, file: DistFile, bar: Progress) -> None:
         from wheelyard.errors import MetadataNotFound  # noqa: PLC0415  as above
 
         bar.at(project)
         try:
             with suppress(MetadataNotFound):
-                await index.metadata(project, file.filename)
-            await self._read(await index.file(project, file.filename), bar)
+                await opening.index.metadata(project, file.filename)
+            found, is_kept = await opening.file(project, file)
+            if is_kept:
+                self.known += 1
+                bar.advance(found.size)
+            else:
+                await self._read(found, bar)
         except WheelyardError as error:
-            self.troubles.append(f"{file.filename}: {error.message}")
+            self._fail(file, error.message)
 
     async def _read(self, found: FileBody, bar: Progress) -> None:
-        """Read a file to its end, which keeps it; one that is here already costs nothing."""
+        """Read a file to its end, which keeps it."""
         from wheelyard.index.interface import StreamBody  # noqa: PLC0415  as above
-        from wheelyard.storage.interface import RedirectUrl  # noqa: PLC0415  as above
 
-        if isinstance(found.body, RedirectUrl):
-            self.troubles.append(f'{found.file.filename}: its upstream has mirror = "redirect", so no file is kept')
-            return
         if not isinstance(found.body, StreamBody):
-            self.known += 1
-            bar.advance(found.size)
+            self._fail(found.file, 'its upstream has mirror = "redirect", so no file is kept')
             return
         pieces: AsyncIterator[bytes] = found.body.open(None)
         async for piece in pieces:
@@ -217,6 +222,75 @@ class _Warming:
         self.fetched_bytes += found.size
         if not sys.stderr.isatty():  # else the bar shows it
             click.echo(f"fetched {found.file.filename} ({_amount(found.size)})")
+
+    async def _check_kept(self, opening: _Opening, project: NormalizedName, file: DistFile) -> None:
+        """Note a file that was fetched and is not here in the end: the cache may be too small for all."""
+        if file.filename in self._failed:
+            return
+        try:
+            _, is_kept = await opening.file(project, file)
+        except WheelyardError as error:
+            self._fail(file, error.message)
+            return
+        if not is_kept:
+            why = "its page tells no digest" if file.sha256 is None else "cache_bytes is too small, or the disk is full"
+            self._fail(file, f"it is not kept: {why}")
+
+    def _fail(self, file: DistFile, why: str) -> None:
+        self._failed.add(file.filename)
+        self.troubles.append(f"{file.filename}: {why}")
+
+
+class _Opening:
+    """
+    Opens files one after the other, to tell which come from the cache: wherever that is, a hit is counted.
+
+    Args:
+        index: What is read.
+        upstreams: They count.
+    """
+
+    def __init__(self, index: IndexReader, upstreams: Upstreams) -> None:
+        import anyio  # noqa: PLC0415  not for --help
+
+        self.index = index
+        self._upstreams = upstreams
+        self._lock = anyio.Lock()
+
+    async def file(self, project: NormalizedName, file: DistFile) -> tuple[FileBody, bool]:
+        """Open a file; also tell whether it is kept."""
+        async with self._lock:
+            before = self._hits()
+            found = await self.index.file(project, file.filename)
+            return found, self._hits() > before
+
+    def _hits(self) -> int:
+        return sum(counters.hits for counters in self._upstreams.counters().values())
+
+
+def _whereabouts(upstream: UpstreamSettings) -> str:
+    return 'mirror = "redirect"' if upstream.mirror == "redirect" else "its store is in memory"
+
+
+def _check_keeping(settings: Settings, name: str) -> None:
+    """
+    Say which upstreams keep nothing that another process could use.
+
+    Raises:
+        ConfigError: None does.
+    """
+    index = settings.index(name)
+    names = None if index is None else index.upstreams
+    behind = [upstream for upstream in settings.upstreams if names is None or upstream.name in names]
+    forgetful = [
+        f"upstream '{each.name}' keeps no files ({_whereabouts(each)})"
+        for each in behind
+        if each.mirror == "redirect" or (each.store is not None and each.store.type == "memory")
+    ]
+    if len(forgetful) == len(behind):
+        raise ConfigError([f"{settings.source}: {text}, so nothing can be kept" for text in forgetful])
+    for text in forgetful:
+        click.echo(f"{text}: what it has is fetched in vain", err=True)
 
 
 def chosen_files(pin: Pin, project: NormalizedName, files: Sequence[DistFile]) -> list[DistFile]:
