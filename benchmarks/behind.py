@@ -11,6 +11,7 @@ import asyncio
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from benchmarks.wrk import prepared, rate
 GROUP = "Behind this server"
 LATENCY_S = 0.020
 GIGABIT = 125e6
+CROWD = 100
 _PIECE_BYTES = 256 * 1024
 _CATCH_UP_S = 0.05  # what the buffers of a real link hold
 
@@ -44,10 +46,14 @@ class Relay:
         origin: Where to.
         latency_s: How much later.
         bytes_per_s: How fast answers pass, each connection by itself; None for as fast as they come.
+
+    Attributes:
+        asked: First lines of the messages of clients.
     """
 
     def __init__(self, origin: str, latency_s: float, *, bytes_per_s: float | None = None) -> None:
         self.port = free_port()
+        self.asked: list[bytes] = []
         self._target = urlsplit(origin)
         self._latency_s = latency_s
         self._bytes_per_s = bytes_per_s
@@ -56,13 +62,18 @@ class Relay:
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
+    @property
+    def origin(self) -> str:
+        """Where to ask."""
+        return f"http://127.0.0.1:{self.port}"
+
     @contextmanager
-    def running(self) -> Iterator[str]:
-        """Pass on for the time of the block; yields the origin to ask."""
+    def running(self) -> Iterator[Relay]:
+        """Pass on for the time of the block."""
         self._thread.start()
         self._ready.wait()
         try:
-            yield f"http://127.0.0.1:{self.port}"
+            yield self
         finally:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join()
@@ -87,12 +98,15 @@ class Relay:
         try:
             with suppress(OSError):
                 await asyncio.gather(
-                    _pass_on(reader, back, latency_s=self._latency_s),
+                    _pass_on(reader, back, latency_s=self._latency_s, seen=self._seen),
                     _pass_on(there, writer, bytes_per_s=self._bytes_per_s),
                 )
         finally:
             for each in (back, writer):
                 each.close()
+
+    def _seen(self, message: bytes) -> None:
+        self.asked.append(message.partition(b"\r\n")[0])
 
 
 async def _pass_on(
@@ -101,11 +115,14 @@ async def _pass_on(
     *,
     latency_s: float = 0.0,
     bytes_per_s: float | None = None,
+    seen: Callable[[bytes], None] | None = None,
 ) -> None:
     clock = asyncio.get_running_loop().time
     due = clock()  # on a slow link one byte is due after the other, and what is late by a little catches up
     try:
         while piece := await reader.read(_PIECE_BYTES):
+            if seen is not None:
+                seen(piece)
             if bytes_per_s is not None:
                 due = max(due, clock() - _CATCH_UP_S) + len(piece) / bytes_per_s
                 latency_s = due - clock()
@@ -123,12 +140,13 @@ class _Rows:
     pages: Row
     cold: Row
     warm: Row
+    crowd: Row
     large: Row
     gigabit: Row
 
     @property
     def all(self) -> tuple[Row, ...]:
-        return self.page, self.pages, self.cold, self.warm, self.large, self.gigabit
+        return self.page, self.pages, self.cold, self.warm, self.crowd, self.large, self.gigabit
 
 
 def _rows(row: MakeRow) -> _Rows:
@@ -140,6 +158,12 @@ def _rows(row: MakeRow) -> _Rows:
         pages=make("pages", "warm pages of an upstream, JSON", "requests/s"),
         cold=make("compile-cold", "`uv pip compile` through it / without, empty cache", more_is_better=False),
         warm=make("compile-warm", "`uv pip compile` through it / without, filled cache", more_is_better=False),
+        crowd=make(
+            "crowd",
+            f"questions to the upstream for one file that {CROWD} clients want at once",
+            "questions",
+            more_is_better=False,
+        ),
         large=make("large", "first download of 200 MB through it / without, on the loopback"),
         gigabit=make("large-gigabit", "first download of 200 MB through it / without, 1 Gbit/s to the upstream"),
     )
@@ -185,23 +209,25 @@ class _Place:
 
 
 def _measure_one(place: _Place, key: str, front: Front, rows: _Rows, number: int) -> None:
-    with _between(place, key, front, None) as (running, upstream):
+    with _between(place, key, front, None) as (running, relay):
+        upstream = relay.origin
+        rows.crowd.add(key, number, _crowd(place, running, relay))
         _commands(place, running, upstream, (rows.cold, rows.warm), number)
         rows.large.add(key, number, _large(place, running, upstream))
         _pages(place, running, rows, number)
-    with _between(place, key, front, GIGABIT) as (running, upstream):
-        rows.gigabit.add(key, number, _large(place, running, upstream))
+    with _between(place, key, front, GIGABIT) as (running, relay):
+        rows.gigabit.add(key, number, _large(place, running, relay.origin))
 
 
 @contextmanager
-def _between(place: _Place, key: str, front: Front, bytes_per_s: float | None) -> Iterator[tuple[Running, str]]:
-    """Start an index with an empty cache behind a relay; yields it, and the origin of its upstream."""
+def _between(place: _Place, key: str, front: Front, bytes_per_s: float | None) -> Iterator[tuple[Running, Relay]]:
+    """Start an index with an empty cache behind a relay; yields both."""
     root = place.work / f"behind-{key}"
-    with Relay(place.origin, LATENCY_S, bytes_per_s=bytes_per_s).running() as upstream:
+    with Relay(place.origin, LATENCY_S, bytes_per_s=bytes_per_s).running() as relay:
         try:
-            running = front(upstream, place.corpus, root)
+            running = front(relay.origin, place.corpus, root)
             try:
-                yield running, upstream
+                yield running, relay
             finally:
                 running.program.stop()
         finally:
@@ -215,6 +241,30 @@ def _commands(place: _Place, running: Running, upstream: str, rows: tuple[Row, R
     without = command.run(direct, root, folder)
     for row in rows:
         row.add(running.subject.key, number, command.run(running.subject.client_url, root, folder) / without)
+
+
+def _crowd(place: _Place, running: Running, relay: Relay) -> int:
+    """Let many clients ask for one file that is in no cache; return how often the upstream was asked for it."""
+    subject, origin = running.subject, running.subject.origin() or ""
+    path = subject.page(place.corpus.manifest.small[0])
+    with Connection(origin, subject.headers) as connection:
+        link = next(
+            each for each in links(connection.get_ok(path, {"Accept": HTML}), path) if each.filename.endswith(".whl")
+        )
+    together = threading.Barrier(CROWD)
+
+    def fetch() -> bytes:
+        with Connection(origin, subject.headers) as connection:
+            together.wait()
+            return connection.get_ok(link.path, {}).body
+
+    before = len(relay.asked)
+    with ThreadPoolExecutor(CROWD) as pool:
+        bodies = {each.result() for each in [pool.submit(fetch) for _ in range(CROWD)]}
+    if len(bodies) != 1:
+        raise BenchError(f"'{link.filename}' came in {len(bodies)} versions")
+    wanted = f"/{link.filename} ".encode()
+    return sum(wanted in line for line in relay.asked[before:])
 
 
 def _large(place: _Place, running: Running, upstream: str) -> float:

@@ -23,6 +23,7 @@ MARKS: tuple[Mark, ...] = (
     Mark("behind-page", Against.NOTHING, at_least=0.8),
     Mark("behind-compile-cold", Against.NOTHING, at_most=1.5),
     Mark("behind-compile-warm", Against.NOTHING, at_most=1.0),
+    Mark("behind-crowd", Against.NOTHING, at_most=1.0),
     Mark("behind-large", Against.NOTHING, at_least=0.7),
     Mark("uploads-1", Against.NOTHING, at_least=800),
     Mark("uploads-8", Against.NOTHING, at_least=800),

@@ -33,8 +33,8 @@ def origin() -> Iterator[str]:
 def test_a_relay_passes_every_byte(origin: str, bytes_per_s: float | None) -> None:
     """Both directions, in order, whole; and the end of a connection is its end on both sides."""
     with (
-        Relay(origin, 0.001, bytes_per_s=bytes_per_s).running() as relayed,
-        socket.create_connection(("127.0.0.1", int(relayed.rpartition(":")[2])), timeout=30) as client,
+        Relay(origin, 0.001, bytes_per_s=bytes_per_s).running() as relay,
+        socket.create_connection(("127.0.0.1", relay.port), timeout=30) as client,
     ):
         sending = threading.Thread(target=client.sendall, args=(CONTENT,))
         sending.start()

@@ -95,5 +95,5 @@ def test_each_mark_is_about_something_that_is_measured() -> None:
     grown = {f"{name}{size}" for name in ("uploads-1", "uploads-8", "shown") for size in ("", "-2000", "-20000")}
     started = {f"{name}-{size}" for name in ("start", "memory") for size in ("160", "2000", "20000")}
     sites = {f"site{what}-20000" for what in ("", "-memory", "-again")}
-    behind = {f"behind-{what}" for what in ("page", "compile-cold", "compile-warm", "large")}
+    behind = {f"behind-{what}" for what in ("page", "compile-cold", "compile-warm", "crowd", "large")}
     assert {mark.row for mark in MARKS} <= sites | behind | {case.key for case in cases} | others | grown | started
