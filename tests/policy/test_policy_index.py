@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from plugins.clocks import SteppingClock
@@ -105,6 +107,26 @@ async def test_page(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     page = await behind(elsewhere, clock, minimum_age=WEEK).page(SIX)
     assert [file.filename for file in page.files] == ["six-1.0-py3-none-any.whl", "six-1.1-py3-none-any.whl"]
     assert page.versions == ("1.0", "1.1")
+
+
+async def test_long_page(elsewhere: Elsewhere, clock: SteppingClock) -> None:
+    """A page of thousands of files keeps nobody waiting: it is judged off the event loop, once for all who ask for it."""
+    files = tuple(listed(f"{number}.0", clock, days=number / 100) for number in range(3000))
+    elsewhere.pages["six"] = ProjectPage(name=SIX, files=files, versions=())
+    index, pages, turns = behind(elsewhere, clock, minimum_age=WEEK), [], 0
+
+    async def ask() -> None:
+        pages.append(await index.page(SIX))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(5):
+            group.start_soon(ask)
+        while not pages:
+            turns += 1
+            await anyio.lowlevel.checkpoint()
+    assert len(pages[0].files) == 2300
+    assert all(page is pages[0] for page in pages)
+    assert turns > 5
 
 
 async def test_untouched_page(elsewhere: Elsewhere, clock: SteppingClock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -246,6 +247,14 @@ def test_exception_for_advisories(advisories: tuple[str, ...], about: tuple[Advi
     """An exception may be for single advisories, by any of their names; others still count."""
     given = exemption(advisories=frozenset(advisories))
     assert judge(Policy(osv_severity=Severity.HIGH, exceptions=(given,)), about=about).allowed is allowed
+
+
+def test_no_end_is_told_of_what_does_not_end() -> None:
+    """A young file with a vulnerability is not said to be offered once it is old enough."""
+    advisory = Advisory(id="GHSA-1", severity=Severity.HIGH)
+    policy = replace(WEEK, osv_severity=Severity.HIGH)
+    verdict = judge(policy, uploaded=FRESH, about=(advisory,))
+    assert (verdict.rule, verdict.until) == (Rule.OSV, None)
 
 
 def test_exceptions_lift_no_list() -> None:

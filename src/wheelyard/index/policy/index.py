@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, Protocol
 
 import structlog
+from anyio import to_thread
 
 from wheelyard.errors import (
     DistFileNotFound,
@@ -27,6 +28,7 @@ from wheelyard.errors import (
 from wheelyard.index.interface import DenyAll, FileBody, IndexReader
 from wheelyard.index.policy.advisories import Advisory
 from wheelyard.index.policy.rules import Policy, Verdict
+from wheelyard.index.upstream_memory import Flights
 from wheelyard.model import DistFile, Filename, NormalizedName, ProjectList, ProjectPage, Revision
 from wheelyard.protocol.filenames import release_of
 from wheelyard.protocol.names import normalize, same_version, version_key
@@ -36,6 +38,7 @@ LEFT_OUT: Final = "_left_out"
 """Private key of a filtered page: releases of which nothing is offered, each with the `Verdict` about its first file."""
 
 _REMEMBERED_PAGES: Final = 2048
+_IN_THREAD_FROM_FILES: Final = 100  # judging more takes milliseconds, of pages with thousands a tenth of a second
 
 _log = structlog.get_logger(__name__)
 
@@ -109,6 +112,7 @@ class PolicyIndex(DenyAll):
         self._inner = inner
         self._clock = clock
         self._advisories = advisories
+        self._flights = Flights[_Shown]()
         self._remembered: OrderedDict[NormalizedName, _Shown] = OrderedDict()
 
     # -- reading -------------------------------------------------------------------------------------------------------
@@ -135,8 +139,9 @@ class PolicyIndex(DenyAll):
         if known is not None and known.source is source and known.advisories == advisories and _holds(known.until, now):
             shown = known
         else:
-            judged = await self._judged(source, now)
-            shown = _Shown(source, advisories, _page_of(source, judged), _until(judged))
+            shown = await self._flights.join(
+                f"{project}#{id(source)}#{advisories}", lambda: self._made(source, now, advisories)
+            )
         after = self._revision(project)
         if after is not None and after == before:
             token = Revision(f"{after}|{shown.advisories}|{shown.until}")
@@ -144,6 +149,15 @@ class PolicyIndex(DenyAll):
         else:
             self._remember(project, replace(shown, revision=None, token=None))
         return shown.page
+
+    async def _made(self, source: ProjectPage, now: datetime, advisories: str) -> _Shown:
+        """Make what is shown of a page, once for everybody who waits for it."""
+        judged = await self._judged(source, now)
+        if len(judged) < _IN_THREAD_FROM_FILES:
+            page = _page_of(source, judged)
+        else:
+            page = await to_thread.run_sync(_page_of, source, judged)
+        return _Shown(source, advisories, page, _until(judged))
 
     async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
         """
@@ -246,18 +260,20 @@ class PolicyIndex(DenyAll):
     async def _judged(self, source: ProjectPage, now: datetime) -> tuple[Judged, ...]:
         try:
             advisories = await self._about(source.name)
-            return tuple(
-                Judged(
-                    file,
-                    release_of(file.filename, source.name),
-                    self.policy.judge(source.name, file, now, advisories),
-                )
-                for file in source.files
-            )
+            if len(source.files) < _IN_THREAD_FROM_FILES:
+                return self._judged_by(source, now, advisories)
+            return await to_thread.run_sync(self._judged_by, source, now, advisories)
         except WheelyardError:
             raise
         except Exception as error:  # whatever a rule raises, it denies
             raise _failed(source.name, error) from error
+
+    def _judged_by(self, source: ProjectPage, now: datetime, advisories: Sequence[Advisory]) -> tuple[Judged, ...]:
+        judge, project = self.policy.judge, source.name
+        return tuple(
+            Judged(file, release_of(file.filename, project), judge(project, file, now, advisories))
+            for file in source.files
+        )
 
     async def _about(self, project: NormalizedName) -> Sequence[Advisory]:
         if self.policy.osv_severity is None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import cached_property
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -229,25 +230,29 @@ def day_and_time(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-@dataclass(slots=True)
+@dataclass
 class _Judging:
-    """One file before the rules."""
+    """One file before the rules; its name is read only when a rule wants to know, since reading takes most of the time."""
 
     policy: Policy
     project: NormalizedName
     file: DistFile
     now: datetime
     advisories: Sequence[Advisory]
-    release: str | None = field(init=False)
-    parsed: ParsedFilename | None = field(init=False)
     lifted: dict[str, datetime] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def parsed(self) -> ParsedFilename | None:
+        """What the name says; None when it is not that of a wheel or an sdist."""
         try:
-            self.parsed = parse_filename(self.file.filename, self.project)
+            return parse_filename(self.file.filename, self.project)
         except InvalidFilename:
-            self.parsed = None
-        self.release = release_of(self.file.filename, self.project)
+            return None
+
+    @cached_property
+    def release(self) -> str | None:
+        """The version; None when the name does not tell."""
+        return release_of(self.file.filename, self.project)
 
     def verdict(self) -> Verdict:
         for rule in _RULES:
@@ -350,8 +355,8 @@ _RULES: Final[tuple[Callable[[_Judging], Verdict], ...]] = (
     _Judging.of_a_kind,
     _Judging.tagged,
     _Judging.frozen,
-    _Judging.young,
     _Judging.vulnerable,
+    _Judging.young,
 )
 """In the order in which they are told: what never changes by itself first."""
 
