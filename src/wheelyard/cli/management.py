@@ -7,7 +7,7 @@ A local ROOT may be served at the same moment: the change is one swap of the pro
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -100,10 +100,13 @@ _PLACE_OPTIONS = (
 )
 
 
-def load(place: Place) -> Settings:
+def load(place: Place, overrides: Mapping[str, object] | None = None) -> Settings:
     """
     Load the settings of a local ROOT, but never make any: that is what a first start of the server does.
 
+    Args:
+        place: Where they are.
+        overrides: Values of `[server]` that flags gave.
     Raises:
         ConfigError: They are wrong, or there are none.
     """
@@ -115,6 +118,7 @@ def load(place: Place) -> Settings:
         admin_secret=place.admin_secret,
         text_allowed=place.text_allowed,
         may_generate=False,
+        overrides=overrides,
     )
     for warning in settings.warnings:
         click.echo(f"warning: {warning}", err=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from wheelyard.cli.asking import extra_index_option, quiet_log, upstream_overrides
 from wheelyard.cli.flags import examples, flag_command
 from wheelyard.errors import ConfigError, IndexNotFound, WheelyardError
 
@@ -42,6 +43,7 @@ _EPILOG = examples(
     "--files", "patterns", metavar="PATTERN", multiple=True, help="Only files whose name matches; repeatable."
 )
 @click.option("--jobs", metavar="N", type=click.IntRange(1, 64), default=8, help="Files fetched at once [8].")
+@extra_index_option
 def command(
     *,
     paths: tuple[str, ...],
@@ -51,6 +53,7 @@ def command(
     admin_secret: str | None,
     patterns: tuple[str, ...],
     jobs: int,
+    extra_index_url: str | None,
 ) -> int:
     """
     Fetch what requirements.txt, uv.lock, pylock.toml, poetry.lock or pdm.lock name into the cache of a server.
@@ -66,7 +69,14 @@ def command(
     from wheelyard.settings import load_settings  # noqa: PLC0415  as above
 
     wanted = Wanted.of(paths)
-    settings = load_settings(root, config=config, admin_secret=admin_secret, may_generate=False)
+    settings = load_settings(
+        root,
+        config=config,
+        admin_secret=admin_secret,
+        may_generate=False,
+        overrides=upstream_overrides(extra_index_url),
+    )
+    quiet_log()
     name = _index_name(settings, index_name)
     for text in wanted.passed_over:
         click.echo(f"passed over: {text}", err=True)

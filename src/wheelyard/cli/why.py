@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import click
 
+from wheelyard.cli.asking import extra_index_option, quiet_log, upstream_overrides
 from wheelyard.cli.flags import examples, flag_command
 from wheelyard.cli.management import Place, load, local_index_name, place_options, project_name, remote_index
 
@@ -27,8 +28,9 @@ _SHOWN_RELEASES: Final = 20  # of a project with hundreds, the newest say what o
 @click.argument("asked", metavar="NAME[==VERSION]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--all", "show_all", is_flag=True, help="Show every release, not only the newest.")
+@extra_index_option
 @place_options
-def command(*, place: Place, asked: str, as_json: bool, show_all: bool) -> None:
+def command(*, place: Place, asked: str, as_json: bool, show_all: bool, extra_index_url: str | None) -> None:
     """
     Say why a name is answered as it is: which index answers, what is left out, by which rule, until when.
 
@@ -37,11 +39,11 @@ def command(*, place: Place, asked: str, as_json: bool, show_all: bool) -> None:
     match = _ASKED.match(asked.strip())
     if match is None:
         raise click.UsageError(f"'{asked}' is neither a project name nor NAME==VERSION")
-    explained = _explained(place, match["name"], match["version"])
+    explained = _explained(place, match["name"], match["version"], extra_index_url)
     click.echo(json.dumps(explained, indent=2) if as_json else "\n".join(lines(explained, show_all=show_all)))
 
 
-def _explained(place: Place, name: str, version: str | None) -> Mapping[str, Any]:
+def _explained(place: Place, name: str, version: str | None, extra_index_url: str | None) -> Mapping[str, Any]:
     project = project_name(name)
     if place.url is not None:
         return remote_index(place, wanted="read secret").ask_index(
@@ -53,7 +55,8 @@ def _explained(place: Place, name: str, version: str | None) -> Mapping[str, Any
     from wheelyard.compose import open_explainer  # noqa: PLC0415  every part of the server: not for --help
     from wheelyard.server.why import document  # noqa: PLC0415  as above
 
-    settings = load(place)
+    quiet_log()
+    settings = load(place, upstream_overrides(extra_index_url))
     index = local_index_name(settings, place.index)
 
     async def run() -> Mapping[str, Any]:
@@ -65,7 +68,11 @@ def _explained(place: Place, name: str, version: str | None) -> Mapping[str, Any
 
 
 def lines(explained: Mapping[str, Any], *, show_all: bool) -> Iterator[str]:
-    """Yield an explanation for people, line by line."""
+    """Yield an explanation for people, line by line; what others wrote in it cannot move their cursor."""
+    return (_printable(line) for line in _lines(explained, show_all=show_all))
+
+
+def _lines(explained: Mapping[str, Any], *, show_all: bool) -> Iterator[str]:
     yield _sentence(str(explained["summary"]))
     if explained.get("rule"):
         yield f"  rule: {explained['rule']}"
@@ -118,6 +125,10 @@ def _moment(value: object) -> str:
     with suppress(ValueError):
         return datetime.fromisoformat(str(value)).strftime("%Y-%m-%d %H:%M:%S UTC")
     return str(value)
+
+
+def _printable(line: str) -> str:
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in line)
 
 
 def _sentence(text: str) -> str:
