@@ -68,6 +68,16 @@ def test_long_text() -> None:
     assert len(list(lines(explained, show_all=True))) == 31
 
 
+def test_no_line_drives_the_terminal() -> None:
+    """What an advisory or another server says is shown as text: no control character reaches the terminal."""
+    said = "GHSA-1: \x1b[2Jgone\r\x00 \u202eno\u2028 é"
+    explained = {"summary": said, "files": [file("1.0", offered=False, rule="osv_severity", reason=said)]}
+    text = "".join(lines(explained, show_all=True))
+    assert text.isprintable()
+    assert "GHSA-1: \N{REPLACEMENT CHARACTER}[2Jgone" in text
+    assert text.endswith(" é")
+
+
 @pytest.fixture
 def six(upstream: FakeUpstream) -> FakeUpstream:
     upstream.offer("six", wheel("six", "1.0", uploaded=days_ago(90)), wheel("six", "1.1", uploaded=days_ago(2)))
