@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -146,6 +147,29 @@ async def test_files(now: Elsewhere) -> None:
         for missing in ("six-1.2.tar.gz", "six-0.9.tar.gz", "six-9.tar.gz"):
             with pytest.raises(DistFileNotFound):
                 await ask(SIX, Filename(missing))
+
+
+@pytest.mark.anyio
+async def test_long_page() -> None:
+    """A page of thousands of files, which is made off the event loop, is the same as a short one."""
+    files = tuple(file(f"{number}.0", T1 + timedelta(hours=number)) for number in range(2000))
+    page = ProjectPage(name=SIX, files=files, versions=tuple(f"{number}.0" for number in range(2000)))
+    then = await PointInTimeIndex(Elsewhere({"six": page}), T2).page(SIX)
+    assert then.files == files[: 31 * 24 + 1]
+    assert then.versions == page.versions[: 31 * 24 + 1]
+
+
+@pytest.mark.anyio
+async def test_file_that_changes_while_it_is_opened(now: Elsewhere) -> None:
+    """A file counts by what is said of it when it is opened, not only by what was said before."""
+
+    class Changing(Elsewhere):
+        async def page(self, project: NormalizedName) -> ProjectPage:
+            page = await super().page(project)
+            return page if len(self.asked) == 1 else replace(page, files=(file("1.1", T3),))
+
+    with pytest.raises(DistFileNotFound):
+        await PointInTimeIndex(Changing(now.pages), T2).file(SIX, Filename("six-1.1.tar.gz"))
 
 
 @pytest.mark.anyio

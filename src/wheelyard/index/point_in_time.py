@@ -16,6 +16,7 @@ from wheelyard.index.records import release_of_file
 from wheelyard.model import DistFile, Filename, NormalizedName, ProjectList, ProjectPage
 from wheelyard.protocol.names import version_key
 
+_IN_THREAD_FROM_FILES = 100  # their names are read, which takes milliseconds from there on
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 # RFC 3339 5.6, without the space that only its note allows.
 _INSTANT = re.compile(
@@ -82,15 +83,25 @@ class PointInTimeIndex(DenyAll):
     async def page(self, project: NormalizedName) -> ProjectPage:
         """Read a page of the files that were there; its releases are theirs."""
         page = await self._inner.page(project)
+        if len(page.files) < _IN_THREAD_FROM_FILES:
+            return self._as_of_then(page)
+        from anyio import to_thread  # noqa: PLC0415  the settings read instants too, and start faster without
+
+        return await to_thread.run_sync(self._as_of_then, page)
+
+    def _as_of_then(self, page: ProjectPage) -> ProjectPage:
         files = tuple(file for file in page.files if self._was_there(file))
-        releases = {version_key(release) for file in files if (release := release_of_file(file, project)) is not None}
+        releases = {version_key(release) for file in files if (release := release_of_file(file, page.name)) is not None}
         versions = tuple(version for version in page.versions if version_key(version) in releases)
         return replace(page, files=files, versions=versions)
 
     async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
         """Open a file that was there."""
         await self._check(project, filename)
-        return await self._inner.file(project, filename)
+        found = await self._inner.file(project, filename)
+        if not self._was_there(found.file):  # the page changed meanwhile
+            raise DistFileNotFound(project, filename)
+        return found
 
     async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
         """Read the metadata of a file that was there."""
