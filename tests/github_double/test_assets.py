@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
@@ -120,10 +121,13 @@ class TestDownload:
         assert httpx2.get(link, headers={"authorization": "Bearer ghp_1"}).status_code == 400
 
     def test_the_link_expires(self, github: FakeGitHub, link: str) -> None:
-        """After five minutes it is refused with 403."""
-        github.clock = lambda: time.time() + 299
+        """It tells until when it is good, which is five minutes; after that it is refused with 403."""
+        [told] = parse_qs(urlsplit(link).query)["exp"]
+        expires = float(told)
+        assert expires - time.time() <= 300
+        github.clock = lambda: expires - 1
         assert httpx2.get(link).status_code == 200
-        github.clock = lambda: time.time() + 301
+        github.clock = lambda: expires + 1
         assert httpx2.get(link).status_code == 403
 
     def test_the_link_is_for_one_file(self, link: str) -> None:
