@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wheelyard.settings import Settings
+from wheelyard.errors import ConfigError
+from wheelyard.settings import Settings, load_settings
 from wheelyard.settings.upstream_values import EXTRA_UPSTREAM, MirrorStore
 
 Load = Callable[..., Settings]
@@ -90,9 +91,10 @@ CASES = {
         "[upstream.public] password.env: the environment variable 'P' is not set",
     ),
     "no table": ("upstream = 3\n", "upstream: must hold a table for each upstream"),
+    "key for a table": ('[upstream]\nurl = "https://x/"\n', "[upstream] url: belongs into a table with the name"),
     "url for a table": ('[upstream]\npublic = "https://x/"\n', "[upstream.public]: must be a table"),
     "odd name": ('[upstream."../a"]\nurl = "https://x/"\n', "the name of an upstream has letters"),
-    "kept name": (f'[upstream.{EXTRA_UPSTREAM}]\nurl = "https://x/"\n', "choose another one"),
+    "kept name": (f'[upstream.{EXTRA_UPSTREAM}]\nurl = "https://x/"\n', "this name is that of the upstream that"),
     "unknown backend": (
         PUBLIC + 'store = { type = "tape" }\n',
         "[upstream.public.store] type: unknown backend type 'tape'",
@@ -122,3 +124,25 @@ def test_unknown_upstream_of_an_index(mistakes: Mistakes) -> None:
     text = MAIN.replace("[main]\n", '[main]\nupstreams = ["internal", "publik"]\n') + INTERNAL
     [line] = mistakes(text)
     assert "there is no upstream 'publik'" in line
+
+
+def test_store_of_an_index(mistakes: Mistakes, load: Load, tmp_path: Path) -> None:
+    """A cache in the storage of an index is refused, however the folder is spelled: it would remove its packages."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "own")
+    main = MAIN.replace("[main]\n", f'[main]\npath = "{tmp_path}/own"\n')
+    for path in ("own", "link", "own/../own/"):
+        [line] = mistakes(main + PUBLIC + f'store = {{ type = "file_system", path = "{tmp_path}/{path}" }}\n')
+        assert "[upstream.public] store: is the storage of index 'main'" in line
+    assert load(main + PUBLIC + f'store = {{ type = "file_system", path = "{tmp_path}/other" }}\n').upstreams
+    assert load(main + PUBLIC + 'store = { type = "file_system" }\n').upstreams
+    memory = main.replace("file_system", "memory").replace(f'path = "{tmp_path}/own"\n', "")
+    assert load(memory + PUBLIC + 'store = { type = "memory" }\n').upstreams
+
+
+def test_store_of_an_index_without_a_path(tmp_path: Path) -> None:
+    """The folder that an index has by default counts, too."""
+    own = tmp_path / "cache" / "main" / "storage"
+    text = MAIN + PUBLIC + f'store = {{ type = "file_system", path = "{own}" }}\n'
+    with pytest.raises(ConfigError, match="is the storage of index 'main'"):
+        load_settings(tmp_path, config=text, text_allowed=True)

@@ -27,6 +27,7 @@ from wheelyard.settings.first_start import (
 from wheelyard.settings.indexes import LoadOptions, is_index, load_options, read_indexes, with_admin_secrets
 from wheelyard.settings.mistakes import Mistakes, Place
 from wheelyard.settings.tables import Key, Parser, keys_of, read_table, wrong_type
+from wheelyard.settings.upstream_stores import check_apart
 from wheelyard.settings.upstream_values import EXTRA_UPSTREAM, UpstreamSettings
 from wheelyard.settings.upstreams import check_named, read_upstreams
 from wheelyard.settings.values import IndexSettings, LimitSettings, ServerSettings, Settings
@@ -112,7 +113,9 @@ def load_settings(
     upstreams = read_upstreams(document, mistakes, environ=environ, options=options)
     server = _with_extra(_server(document, overrides or {}, mistakes), upstreams, document, overrides or {})
     upstreams = (*upstreams, *_extra(server))
-    check_named(indexes, upstreams, mistakes)
+    source = "configuration" if document is None else document.source
+    check_named(indexes, upstreams, mistakes, source=source)
+    check_apart(folder, indexes, upstreams, mistakes, source=source)
     limits = _own_table(document, "limits", LIMIT_KEYS, mistakes)
     mistakes.raise_if_any()
     return Settings(
@@ -154,7 +157,8 @@ def reconfigured(
     secrets = parse_text(admin_secret, source="admin_secret", mistakes=mistakes)
     indexes = _indexes(document, secrets, mistakes, environ=environ, options=options)
     upstreams = (*read_upstreams(document, mistakes, environ=environ, options=options), *_extra(settings.server))
-    check_named(indexes, upstreams, mistakes)
+    check_named(indexes, upstreams, mistakes, source="config")
+    check_apart(settings.root, indexes, upstreams, mistakes, source="config")
     _server(document, {}, mistakes)
     limits = _own_table(document, "limits", LIMIT_KEYS, mistakes)
     mistakes.raise_if_any()

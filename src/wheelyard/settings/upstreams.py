@@ -69,9 +69,13 @@ def read_upstreams(
     for name, each in table.items():
         place = Place(mistakes, document.source, f"{TABLE}.{name}")
         if not isinstance(each, Mapping):
-            place.refuse("", str(wrong_type(each, f"a table [{TABLE}.{name}]")))
+            _refuse_key(name, each, place)
             continue
-        if _NAME.match(name) is None or name == EXTRA_UPSTREAM:
+        if name == EXTRA_UPSTREAM:
+            place.refuse(
+                "", "this name is that of the upstream that `extra_index_url` is short for; choose another one"
+            )
+        elif _NAME.match(name) is None:
             place.refuse("", "the name of an upstream has letters, digits, '.', '_' and '-'; choose another one")
         upstream = _read_upstream(name, each, place, document=document, environ=environ, options=options)
         if upstream is not None:
@@ -79,8 +83,17 @@ def read_upstreams(
     return tuple(found)
 
 
+def _refuse_key(name: str, value: object, place: Place) -> None:
+    """Note what stands in `[upstream]` and is no table: most often the key of one whose name was forgotten."""
+    if name in UPSTREAM_KEYS:
+        outer = replace(place, table=TABLE)
+        outer.refuse(name, f"belongs into a table with the name of the upstream, like [{TABLE}.public]")
+    else:
+        place.refuse("", str(wrong_type(value, f"a table [{TABLE}.{name}]")))
+
+
 def check_named(
-    indexes: tuple[IndexSettings, ...], upstreams: tuple[UpstreamSettings, ...], mistakes: Mistakes
+    indexes: tuple[IndexSettings, ...], upstreams: tuple[UpstreamSettings, ...], mistakes: Mistakes, *, source: str
 ) -> None:
     """Note each upstream that an index names and that is none."""
     known = {upstream.name for upstream in upstreams}
@@ -88,7 +101,7 @@ def check_named(
         for name in index.upstreams or ():
             if name not in known and not mistakes.found:  # else its table may only have been left out for a mistake
                 text = f"there is no upstream '{shown(name)}'; write a table [{TABLE}.{shown(name)}] with its url"
-                Place(mistakes, "configuration", index.name).refuse("upstreams", text)
+                Place(mistakes, source, index.name).refuse("upstreams", text)
 
 
 def _read_upstream(
