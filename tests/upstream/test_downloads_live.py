@@ -117,7 +117,7 @@ def test_those_who_left_are_no_trouble(server: LiveServer, offered: FakeUpstream
 
 
 def test_wrong_bytes_never_arrive_whole(server: LiveServer, offered: FakeUpstream) -> None:
-    """DC-06: when the digest is wrong at the end the connection is cut: the client has fewer bytes than it was told."""
+    """DC-06: when the digest is wrong at the end the connection is cut: the client has fewer bytes than it was told, the log why."""
     offered.script(LARGE.path, Answer(body=CONTENT[:-1] + b"!"))
     received = bytearray()
     with client_of(server) as client, client.stream("GET", PATH) as answer:
@@ -126,6 +126,10 @@ def test_wrong_bytes_never_arrive_whole(server: LiveServer, offered: FakeUpstrea
             drain(pieces, received)
     assert len(received) < len(CONTENT)
     assert CONTENT.startswith(received)
+    assert server.stop() == 0
+    assert server.log().count("answer-broken-off") == 1
+    assert "SHA-256" in server.log()
+    assert "Traceback" not in server.log()
 
 
 def test_the_next_request_on_the_same_connection(server: LiveServer, offered: FakeUpstream) -> None:

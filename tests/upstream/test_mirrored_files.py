@@ -29,7 +29,7 @@ from wheelyard.testing.fake_upstream import (
 )
 from wheelyard.testing.index_suite import read
 
-from .conftest import OpenMirror
+from .conftest import MIRROR_LIMITS, OpenMirror
 
 pytestmark = pytest.mark.anyio
 
@@ -175,16 +175,42 @@ async def test_cut_off_goes_on(open_mirror: OpenMirror, upstream: FakeUpstream, 
     assert index.counters.resumed == 1
 
 
-async def test_cut_off_for_good(open_mirror: OpenMirror, upstream: FakeUpstream) -> None:
-    """DC-06: an upstream that always breaks off is an error for all who wait, in bounded time, and nothing is kept."""
+@pytest.mark.parametrize(("ranges", "asked"), [(True, 5), (False, 2)], ids=["some bytes each time", "always the same"])
+async def test_cut_off_for_good(open_mirror: OpenMirror, upstream: FakeUpstream, asked: int, *, ranges: bool) -> None:
+    """DC-06: an upstream that always breaks off is an error for all who wait, and nothing is kept."""
     index = await open_mirror()
     upstream.offer("six", FILE)
-    upstream.script(FILE.path, Answer(body=CONTENT, cut_after=1000))
+    upstream.script(FILE.path, Answer(body=CONTENT, cut_after=1000, ranges=ranges))
     with anyio.fail_after(30), pytest.raises(UpstreamUnavailable):
         await fetch(index)
-    assert upstream.asked(FILE.path) == 5
+    assert upstream.asked(FILE.path) == asked
     await index.settle()
     assert kept(open_mirror) == {}
+
+
+@pytest.mark.parametrize("after", [None, 1000], ids=["before the head", "in the body"])
+async def test_silent_for_good(open_mirror: OpenMirror, upstream: FakeUpstream, after: int | None) -> None:
+    """DC-06: an upstream that falls silent, and has nothing more when asked again, is not waited for a third time."""
+    index = await open_mirror(limits=replace(MIRROR_LIMITS, silence_s=0.2))
+    upstream.offer("six", FILE)
+    upstream.script(FILE.path, Answer(body=CONTENT, gate=Gate(), pause_after=after))
+    with anyio.fail_after(30), pytest.raises(UpstreamUnavailable):
+        await fetch(index)
+    assert upstream.asked(FILE.path) == (1 if after is None else 2)
+
+
+async def test_changed_between_two_attempts(open_mirror: OpenMirror, upstream: FakeUpstream) -> None:
+    """DC-06: where the rest is of other bytes than the start, nobody gets the whole; who asks again gets it from its start."""
+    index = await open_mirror()
+    upstream.offer("six", FILE)
+    other = bytes(len(CONTENT))
+    upstream.script(FILE.path, Answer(body=other, cut_after=1000), Answer(body=CONTENT, ranges=True))
+    with pytest.raises(UpstreamInvalid, match="digest"):
+        await fetch(index)
+    await index.settle()
+    assert kept(open_mirror) == {}
+    assert await fetch(index) == CONTENT
+    assert "range" not in upstream.questions_for(FILE.path)[-1].headers
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 500])

@@ -33,7 +33,12 @@ _ATTEMPTS: Final = 5  # connections for one file; an upstream that breaks off mo
 
 
 class DownloadSpool(Spool):
-    """A spool that makes only the digest that is compared here; the others are made of the file if anybody asks."""
+    """
+    A spool that makes only the digest that is compared here; the others are made of the file if anybody asks.
+
+    Attributes:
+        store: Name of the store, for messages.
+    """
 
     def __init__(self, folder: Path, store: str) -> None:
         """
@@ -43,7 +48,7 @@ class DownloadSpool(Spool):
             folder: Where its file will be; exists.
             store: Name of the store, for messages.
         """
-        self._store = store
+        self.store = store
         super().__init__(folder)
 
     def write(self, piece: bytes | bytearray | memoryview) -> None:
@@ -56,7 +61,7 @@ class DownloadSpool(Spool):
         view = memoryview(piece)
         self._sha256.update(view)
         self.size += len(view)
-        with wrapped(self._store):
+        with wrapped(self.store):
             if self._memory is not None:
                 self._to_disk()
             self._append(view)
@@ -68,7 +73,7 @@ class DownloadSpool(Spool):
         Raises:
             StorageError: The disk did not give it.
         """
-        with wrapped(self._store):
+        with wrapped(self.store):
             return self.path.open("rb", buffering=0)
 
     @property
@@ -145,7 +150,10 @@ class Fetching:
                     raise self._upstream.broken_off(self._listed, 0, self._size)
                 # Now, and not when somebody reads: by then a store may have taken the file, and its name is gone.
                 self.file = self.spool.reader()
-            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
+            with wrapped(self.spool.store):
+                runner.get_loop()  # takes three descriptors, where none may be left
+            with runner:
                 runner.run(self._fetch())
             return self.spool.sha256
         finally:
@@ -172,7 +180,10 @@ class Fetching:
     # -- fetching --------------------------------------------------------------------------------------------------
 
     async def _fetch(self) -> None:
+        """Go on for as long as each attempt brings something: who waits should hear soon of an upstream that is silent."""
+        assert self.spool is not None
         for attempt in range(1, _ATTEMPTS + 1):
+            before = self.spool.size
             try:
                 await self._fetch_rest()
                 return
@@ -180,7 +191,7 @@ class Fetching:
                 raise
             except UpstreamUnavailable:
                 self._write()
-                if attempt == _ATTEMPTS or self._stopped:
+                if attempt == _ATTEMPTS or self._stopped or self.spool.size == before:
                     raise
                 self.resumed += 1
 

@@ -135,7 +135,7 @@ class App:
             self.parts.metrics.running -= 1
 
     async def _send(self, answer: Answer, request: Request, scope: Scope, send: Send) -> None:
-        """Send an answer; a stream that fails before its first byte becomes the answer that says why."""
+        """Send an answer; a stream that fails before its first byte becomes the answer that says why, later it is cut."""
         has_begun = not isinstance(answer.body, StreamPart)
 
         async def noting(message: Message) -> None:
@@ -147,7 +147,10 @@ class App:
             await send_answer(answer, scope, send if has_begun else noting)
         except WheelyardError as error:
             if has_begun:
-                raise
+                # Who returns before the end of an answer has its connection cut: the client sees that it is not whole.
+                path = request.raw_path.decode("latin-1")
+                _log.warning("answer-broken-off", path=path, code=error.code, error=error.message)
+                return
             await send_answer(await self._refused(error, request, None), scope, send)
 
     async def answer(self, request: Request, receive: Receive) -> Answer:
