@@ -141,10 +141,10 @@ def test_osv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         archive.writestr("GHSA-1.json", osv_record("GHSA-1", "demo"))
     root = ("--root", str(tmp_path))
     code, _, err = told("osv", "show", *root, capsys=capsys)
-    assert (code, "none are loaded" in err) == (1, True)
+    assert (code, f"no advisories are loaded in '{tmp_path}'" in err) == (1, True)
     code, out, err = told("osv", "load", str(tmp_path / "all.zip"), *root, capsys=capsys)
     assert code == 0, err
-    assert out.startswith("1 advisories about 1 projects from 'all.zip', loaded 20")
+    assert out.startswith("1 advisory about 1 project from 'all.zip', loaded 20")
     assert out.endswith("the newest is of 2026-01-02T03:04:05Z\n")
     code, out, _ = told("osv", "show", "--json", *root, capsys=capsys)
     assert json.loads(out)["newest"] == "2026-01-02T03:04:05Z"
@@ -163,6 +163,22 @@ def test_osv_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert told("osv", "show", str(tmp_path / "good.json"), *root, capsys=capsys)[0] == 2
     code, _, err = told("osv", "load", str(tmp_path / "good.json"), "--root", "/no/such/folder", capsys=capsys)
     assert (code, "there is no folder" in err) == (2, True)
+
+
+def test_osv_one_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A single record does not take the place of many unless told to: that would lift what they keep out."""
+    folder = tmp_path / "records"
+    folder.mkdir()
+    for number in (1, 2):
+        (folder / f"GHSA-{number}.json").write_bytes(osv_record(f"GHSA-{number}", "demo"))
+    load, root = ("osv", "load", str(folder / "GHSA-1.json")), ("--root", str(tmp_path))
+    assert told("osv", "load", str(folder), *root, capsys=capsys)[0] == 0
+    code, _, err = told(*load, *root, capsys=capsys)
+    assert (code, "would take the place of the 2 advisories of 'records'" in err) == (2, True)
+    assert told("osv", "show", *root, capsys=capsys)[1].startswith("2 advisories about 1 project ")
+    code, out, _ = told(*load, *root, "--replace", capsys=capsys)
+    assert (code, out.startswith("1 advisory ")) == (0, True)
+    assert told(*load, *root, capsys=capsys)[0] == 0
 
 
 def test_osv_without_its_library(

@@ -8,19 +8,20 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from zipfile import is_zipfile
 
 import click
 
 from wheelyard.cli.flags import examples, flag_command
 from wheelyard.cli.owner import acting_as_owner_of
-from wheelyard.errors import InvalidDocument, StorageUnavailable
+from wheelyard.errors import InvalidDocument, StorageUnavailable, WheelyardError
 
 if TYPE_CHECKING:
     from wheelyard.index.policy.database import Loaded
 
 _EPILOG = examples(
     "wheelyard osv load all.zip",
-    "wheelyard osv load GHSA-xxxx-xxxx-xxxx.json --root /srv/packages",
+    "wheelyard osv load advisories/ --root /srv/packages",
     "wheelyard osv show --root /srv/packages",
 )
 _ACTIONS: Final = ("load", "show")
@@ -31,7 +32,8 @@ _ACTIONS: Final = ("load", "show")
 @click.argument("source", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--root", metavar="ROOT", help="Folder of the server [the data folder of the platform].")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(*, action: str, source: Path | None, root: str | None, as_json: bool) -> None:
+@click.option("--replace", is_flag=True, help="Let a single record take the place of many.")
+def command(*, action: str, source: Path | None, root: str | None, as_json: bool, replace: bool) -> None:
     """
     Load vulnerability records in the OSV format, or show which are loaded.
 
@@ -43,14 +45,45 @@ def command(*, action: str, source: Path | None, root: str | None, as_json: bool
     folder = Path(root or default_root()).expanduser()
     if (action == "load") != (source is not None):
         raise click.UsageError("`osv load` takes the records to load, `osv show` takes none")
+    if source is not None and not replace:
+        _check_replacing(source, folder)
     loaded = _show(folder) if source is None else _load(source.absolute(), folder)
     click.echo(json.dumps(asdict(loaded)) if as_json else _text(loaded))
 
 
 def _show(root: Path) -> Loaded:
-    from wheelyard.index.policy.database import AdvisoryDatabase  # noqa: PLC0415  not for --help
+    """
+    Tell which records are loaded.
 
+    Raises:
+        click.ClickException: None are.
+        PolicyUnavailable: They cannot be read.
+    """
+    from wheelyard.index.policy.database import FILE, AdvisoryDatabase  # noqa: PLC0415  not for --help
+
+    if not (root / FILE).exists():
+        raise click.ClickException(f"no advisories are loaded in '{root}': load them with `wheelyard osv load all.zip`")
     return AdvisoryDatabase(root.absolute()).loaded_now()
+
+
+def _check_replacing(source: Path, root: Path) -> None:
+    """
+    Keep one record, meant to be added, from taking the place of a whole database.
+
+    Raises:
+        click.UsageError: It would.
+    """
+    if not source.is_file() or is_zipfile(source):
+        return
+    try:
+        loaded = _show(root)
+    except (click.ClickException, WheelyardError):  # none, or none that can be used
+        return
+    if loaded.records > 1:
+        raise click.UsageError(
+            f"'{source}' would take the place of the {loaded.records} advisories of '{loaded.source}': load a folder "
+            "or an archive that has all, or say --replace"
+        )
 
 
 def _load(source: Path, root: Path) -> Loaded:
@@ -105,6 +138,7 @@ def scorer() -> Callable[[str], float | None]:
 def _text(loaded: Loaded) -> str:
     state = f"; the newest is of {loaded.newest}" if loaded.newest else ""
     return (
-        f"{loaded.records} advisories about {loaded.projects} projects from '{loaded.source}', "
+        f"{loaded.records} {'advisory' if loaded.records == 1 else 'advisories'} about {loaded.projects} "
+        f"{'project' if loaded.projects == 1 else 'projects'} from '{loaded.source}', "
         f"loaded {loaded.loaded_at}{state}"
     )
