@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -123,3 +124,19 @@ def test_pages_are_kept_ready(start_server: StartServer, offered: FakeUpstream) 
     assert offered.asked("/simple/coolname/") == 1
     (line,) = re.findall(r"^wheelyard_http_hot_answers_total (.*)$", server.get("/metrics").text, re.MULTILINE)
     assert float(line) >= 2
+
+
+@pytest.mark.parametrize("name", ["pip", "uv"])
+def test_address_with_another_name(
+    start_server: StartServer, offered: FakeUpstream, client: GetClient, tmp_path: Path, name: str
+) -> None:
+    """A page cannot bring a release past a rule by another name beside its address, which is what pip goes by."""
+    old, denied = real_wheel("1.0", 90, tmp_path / "wheels"), real_wheel("1.1", 30, tmp_path / "wheels")
+    renamed = replace(denied, filename="coolname-1.0.1-py3-none-any.whl", url=denied.path)
+    offered.script("/simple/coolname/", json_page("coolname", [old, renamed]))
+    config = (
+        f'{default_config()}[main.policy]\ndeny = ["coolname==1.1"]\n'
+        f'[upstream.fake]\nurl = "{offered.root}"\nmirror = "redirect"\n'
+    )
+    install(client, name, start_server(config=config).read_url, tmp_path, "coolname").check_ok()
+    assert (tmp_path / f"target-{name}" / "coolname-1.0.dist-info").is_dir()
