@@ -27,6 +27,8 @@ from wheelyard.errors import (
 from wheelyard.index.upstream_address import UpstreamAddress, UpstreamLimits, redirect_target
 from wheelyard.index.upstream_reach import Reach
 
+_IDLE_CONNECTIONS = 20  # the client looks at each of them at each question, which is dearer than a new one now and then
+
 T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -94,7 +96,7 @@ class UpstreamHttp:
             transport=transport,
             http2=transport is None,
             headers={"User-Agent": f"wheelyard/{__version__}"},
-            limits=httpx2.Limits(max_connections=CONNECTIONS),
+            limits=httpx2.Limits(max_connections=CONNECTIONS, max_keepalive_connections=_IDLE_CONNECTIONS),
         )
         self._timeout = httpx2.Timeout(limits.silence_s, connect=limits.connect_s)
 
@@ -181,6 +183,13 @@ class UpstreamHttp:
                 upstream=root,
                 hint="Fill the cache with `wheelyard warm` while the upstream can be reached.",
             )
+        try:
+            return await ask()
+        except _PassingTrouble as trouble:
+            return await self._again(ask, trouble)
+
+    async def _again(self, ask: Callable[[], Awaitable[T]], first: _PassingTrouble) -> T:
+        """Ask again after a first trouble; most questions have none, and need none of what this takes."""
         retrying = stamina.retry_context(
             on=_PassingTrouble,
             attempts=self._limits.attempts,
@@ -189,9 +198,12 @@ class UpstreamHttp:
             wait_max=1.0,
             wait_jitter=0.1,
         )
+        troubles = [first]
         try:
             async for attempt in retrying:
                 with attempt:
+                    if troubles:
+                        raise troubles.pop()
                     return await ask()
         except _PassingTrouble as trouble:
             raise trouble.error from trouble.__cause__
