@@ -10,7 +10,7 @@ import pytest
 
 from wheelyard.index.policy.advisories import Advisory, Event
 from wheelyard.index.policy.patterns import NamePattern, Selector, TagPattern
-from wheelyard.index.policy.rules import Exemption, Files, Policy, Rule, UpstreamMode, Verdict, in_words
+from wheelyard.index.policy.rules import Exemption, Files, Policy, Rule, UpstreamMode, Verdict, day_and_time, in_words
 from wheelyard.index.policy.severity import Severity
 from wheelyard.model import DistFile, Filename, NormalizedName
 
@@ -255,6 +255,16 @@ def test_no_end_is_told_of_what_does_not_end() -> None:
     policy = replace(WEEK, osv_severity=Severity.HIGH)
     verdict = judge(policy, uploaded=FRESH, about=(advisory,))
     assert (verdict.rule, verdict.until) == (Rule.OSV, None)
+
+
+def test_an_exception_that_ended_is_told() -> None:
+    """Whoever wonders why an exception no longer helps is told when it ended, to the second at which it did."""
+    policy = replace(WEEK, exceptions=(exemption("six", expires=NOW, reason="OPS-12"), exemption("seven")))
+    verdict = judge(policy, uploaded=FRESH)
+    assert verdict.rule is Rule.MINIMUM_AGE
+    assert verdict.reason.endswith(f"must be 7 days old; an exception ended {day_and_time(NOW)}: OPS-12")
+    still = replace(policy, exceptions=(exemption("six", expires=NOW + timedelta(microseconds=1)),))
+    assert judge(still, uploaded=FRESH).allowed
 
 
 def test_exceptions_lift_no_list() -> None:

@@ -108,7 +108,11 @@ class Exemption:
 
     def holds(self, project: NormalizedName, release: str | None, now: datetime) -> bool:
         """Tell whether it counts for a release at this moment."""
-        return now < self.expires and self.releases.matches(project, release, unknown=False)
+        return now < self.expires and self.is_about(project, release)
+
+    def is_about(self, project: NormalizedName, release: str | None) -> bool:
+        """Tell whether it counts for a release until it expires."""
+        return self.releases.matches(project, release, unknown=False)
 
     def lifts(self, rule: Rule, advisory: Advisory | None = None) -> bool:
         """Tell whether it lifts a rule, or what one advisory says."""
@@ -336,14 +340,17 @@ class _Judging:
     def unless_lifted(self, verdict: Verdict, advisory: Advisory | None = None) -> Verdict:
         """Let an exception lift a verdict; the answer then changes when the exception ends."""
         assert verdict.rule is not None
-        holding = [
+        meant = [
             exemption
             for exemption in self.policy.exceptions
-            if exemption.lifts(verdict.rule, advisory) and exemption.holds(self.project, self.release, self.now)
+            if exemption.lifts(verdict.rule, advisory) and exemption.is_about(self.project, self.release)
         ]
-        if not holding:
+        if not meant:
             return verdict
-        last = max(holding, key=lambda exemption: exemption.expires)
+        last = max(meant, key=lambda exemption: exemption.expires)
+        if not last.holds(self.project, self.release, self.now):
+            ended = f"an exception ended {day_and_time(last.expires)}: {last.reason}"
+            return replace(verdict, reason=f"{verdict.reason}; {ended}")
         # What would be offered without the exception when it ends does not change then.
         until = last.expires if verdict.until is None else min(last.expires, verdict.until)
         self.lifted[f"{verdict.rule.value} is lifted until {day_and_time(last.expires)}: {last.reason}"] = until
