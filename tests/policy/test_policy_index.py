@@ -129,6 +129,19 @@ async def test_long_page(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     assert turns > 5
 
 
+async def test_releases_without_files(elsewhere: Elsewhere, clock: SteppingClock) -> None:
+    """A release that has no file is among the versions only when the lists let it: nobody shall hope for another."""
+    page = replace(elsewhere.pages["six"], versions=("0.5", "1.0", "1.1", "1.2", "2.0"))
+    elsewhere.pages["six"] = page
+    denied = await behind(elsewhere, clock, deny=(Selector.parse("six>=2"),)).page(SIX)
+    assert (denied.versions, denied.files) == (("0.5", "1.0", "1.1", "1.2"), page.files)
+    reason = left_out_release(denied, "2")
+    assert reason is not None
+    assert reason.rule == "deny"
+    allowed = await behind(elsewhere, clock, allow=(Selector.parse("six>=1.2"),)).page(SIX)
+    assert allowed.versions == ("1.2", "2.0")
+
+
 async def test_untouched_page(elsewhere: Elsewhere, clock: SteppingClock) -> None:
     """A page of which nothing is left out is the very page of the other index."""
     assert await behind(elsewhere, clock).page(SIX) is elsewhere.pages["six"]

@@ -154,9 +154,9 @@ class PolicyIndex(DenyAll):
         """Make what is shown of a page, once for everybody who waits for it."""
         judged = await self._judged(source, now)
         if len(judged) < _IN_THREAD_FROM_FILES:
-            page = _page_of(source, judged)
+            page = _page_of(source, judged, self.policy)
         else:
-            page = await to_thread.run_sync(_page_of, source, judged)
+            page = await to_thread.run_sync(_page_of, source, judged, self.policy)
         return _Shown(source, advisories, page, _until(judged))
 
     async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
@@ -340,13 +340,14 @@ def left_out_release(page: ProjectPage, version: str | None = None) -> Filtered 
     return None
 
 
-def _page_of(source: ProjectPage, judged: Sequence[Judged]) -> ProjectPage:
-    """Return a page of what is allowed, and of its releases those of which something is, or nothing ever was."""
+def _page_of(source: ProjectPage, judged: Sequence[Judged], policy: Policy) -> ProjectPage:
+    """Return a page of what is allowed, and of its releases those of which something is, or that never had a file."""
     shown = tuple(each.file for each in judged if each.verdict.allowed)
-    if len(shown) == len(source.files):
+    bare = _bare_left_out(source, judged, policy)
+    if len(shown) == len(source.files) and not bare:
         return source
     kept = {version_key(each.release) for each in judged if each.verdict.allowed and each.release is not None}
-    left_out: dict[str, Verdict] = {}
+    left_out: dict[str, Verdict] = bare
     for each in judged:
         if not each.verdict.allowed and each.release is not None and version_key(each.release) not in kept:
             left_out.setdefault(each.release, each.verdict)
@@ -354,6 +355,16 @@ def _page_of(source: ProjectPage, judged: Sequence[Judged]) -> ProjectPage:
     versions = tuple(version for version in source.versions if version_key(version) not in gone)
     private = MappingProxyType({**source.private, LEFT_OUT: MappingProxyType(left_out)})
     return replace(source, files=shown, versions=versions, private=private)
+
+
+def _bare_left_out(source: ProjectPage, judged: Sequence[Judged], policy: Policy) -> dict[str, Verdict]:
+    """Return the releases without any file that the lists forbid: dashboards would tell that they can be had."""
+    if not (policy.deny or policy.allow):
+        return {}
+    listed = {version_key(each.release) for each in judged if each.release is not None}
+    bare = (version for version in source.versions if version_key(version) not in listed)
+    verdicts = {version: policy.judge_release(source.name, version) for version in bare}
+    return {version: verdict for version, verdict in verdicts.items() if not verdict.allowed}
 
 
 def _until(judged: Sequence[Judged]) -> datetime | None:

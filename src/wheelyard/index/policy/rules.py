@@ -184,6 +184,15 @@ class Policy:
             return Verdict(Rule.ALLOW, "the project is not on the allow list")
         return ALLOWED
 
+    def judge_release(self, project: NormalizedName, release: str | None) -> Verdict:
+        """Decide about a release by the lists alone; None for one whose version nobody tells. Deny beats allow."""
+        for selector in self.deny:
+            if selector.matches(project, release, unknown=True):
+                return Verdict(Rule.DENY, f"'{selector}' is on the deny list")
+        if self.allow and not any(each.matches(project, release, unknown=False) for each in self.allow):
+            return Verdict(Rule.ALLOW, "this release is not on the allow list")
+        return ALLOWED
+
     def judge(self, project: NormalizedName, file: DistFile, now: datetime, advisories: Sequence[Advisory]) -> Verdict:
         """
         Decide about one file of a project that may be asked for.
@@ -266,14 +275,9 @@ class _Judging:
         return Verdict(reason="; ".join(self.lifted), until=min(self.lifted.values(), default=None))
 
     def named(self) -> Verdict:
-        """Deny beats allow."""
-        for selector in self.policy.deny:
-            if selector.matches(self.project, self.release, unknown=True):
-                return Verdict(Rule.DENY, f"'{selector}' is on the deny list")
-        allow = self.policy.allow
-        if allow and not any(each.matches(self.project, self.release, unknown=False) for each in allow):
-            return Verdict(Rule.ALLOW, "this release is not on the allow list")
-        return ALLOWED
+        if not (self.policy.deny or self.policy.allow):
+            return ALLOWED
+        return self.policy.judge_release(self.project, self.release)
 
     def of_a_kind(self) -> Verdict:
         wanted = self.policy.files
