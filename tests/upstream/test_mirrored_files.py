@@ -14,6 +14,7 @@ from plugins.clocks import SteppingClock
 from wheelyard.backends.memory import MemoryBackend
 from wheelyard.errors import DistFileNotFound, UpstreamInvalid, UpstreamUnavailable
 from wheelyard.index.interface import StreamBody
+from wheelyard.index.mirror_fetching import DownloadSpool
 from wheelyard.index.mirrored import MirroredIndex
 from wheelyard.model import Filename, NormalizedName
 from wheelyard.storage.interface import ByteRange, LocalPath
@@ -348,6 +349,18 @@ async def test_least_recently_used_go_first(open_mirror: OpenMirror, upstream: F
         await index.settle()
     assert set(kept(open_mirror)) == {files[0].filename, files[2].filename, files[3].filename}
     assert await fetch(index, files[1].filename) == files[1].content
+
+
+async def test_leftovers_of_killed_processes(open_mirror: OpenMirror) -> None:
+    """DC-06: what a killed process had on its way is removed at the next start; what somebody alive writes stays."""
+    folder = open_mirror.folder / "spool"
+    folder.mkdir(parents=True)
+    (folder / "spool-1-0123456789abcdef").write_bytes(b"of a process that was killed")
+    (folder / "mine").write_bytes(b"no spool")
+    with DownloadSpool(folder, "test") as alive:
+        alive.write(b"of a process that lives")
+        await open_mirror(backend=MemoryBackend())
+        assert {path.name for path in folder.iterdir()} == {alive.path.name, "mine"}
 
 
 async def test_no_room(open_mirror: OpenMirror, upstream: FakeUpstream) -> None:

@@ -98,6 +98,10 @@ class Download:
             await keep(spool)
         except WheelyardError as error:
             self.error = error
+            if self.is_disk_trouble:  # its readers see nothing of it
+                _log.warning(
+                    "mirror-not-kept", upstream=self._upstream.url, file=self._listed.filename, error=error.message
+                )
         finally:
             self.abandon()
             await self._finish()

@@ -7,11 +7,12 @@ It blocks wherever that is cheapest, and tells the event loop how far it is.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
@@ -19,8 +20,8 @@ from typing import TYPE_CHECKING, Final, cast
 from wheelyard.errors import UpstreamOffline, UpstreamUnavailable
 from wheelyard.model import DistFile, NormalizedName, Sha256Hex
 from wheelyard.storage.interface import ByteRange
-from wheelyard.storage.spool import Spool
-from wheelyard.storage.wrapping import wrapped
+from wheelyard.storage.spool import SPOOL_PREFIX, Spool
+from wheelyard.storage.wrapping import storage_error, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -76,6 +77,12 @@ class DownloadSpool(Spool):
         with wrapped(self.store):
             return self.path.open("rb", buffering=0)
 
+    def _to_disk(self) -> None:
+        super()._to_disk()
+        if self._file is not None:
+            with suppress(OSError):  # a disk without locks: its leftovers are removed by hand
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     @property
     def blake2b_256(self) -> str:
         """256-bit BLAKE2b of the file, hex; blocks."""
@@ -87,6 +94,22 @@ class DownloadSpool(Spool):
         """MD5 of the file, hex; blocks."""
         with self.path.open("rb", buffering=0) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def remove_leftovers(folder: Path) -> int:
+    """
+    Remove the spools that killed processes left in a folder; blocks.
+
+    Returns:
+        How many there were. Those that somebody alive writes to are locked, and stay.
+    """
+    removed = 0
+    for path in folder.glob(f"{SPOOL_PREFIX}*"):
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            removed += 1
+    return removed
 
 
 class Fetching:
@@ -150,12 +173,14 @@ class Fetching:
                     raise self._upstream.broken_off(self._listed, 0, self._size)
                 # Now, and not when somebody reads: by then a store may have taken the file, and its name is gone.
                 self.file = self.spool.reader()
-            runner = asyncio.Runner(loop_factory=asyncio.SelectorEventLoop)
-            with wrapped(self.spool.store):
-                runner.get_loop()  # takes three descriptors, where none may be left
-            with runner:
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
                 runner.run(self._fetch())
             return self.spool.sha256
+        except OSError as error:
+            if self.spool is None:
+                raise
+            # Not the upstream's: this machine has no descriptors left, for a loop or for a module that is needed now.
+            raise storage_error(error, store=self.spool.store) from error
         finally:
             with self._state:
                 self._ended = True

@@ -33,7 +33,7 @@ from wheelyard.errors import (
 from wheelyard.index.interface import Body, FileBody, IndexReader, StreamBody
 from wheelyard.index.mirror_books import MirrorBooks
 from wheelyard.index.mirror_downloads import Download, Downloads
-from wheelyard.index.mirror_fetching import DownloadSpool
+from wheelyard.index.mirror_fetching import DownloadSpool, remove_leftovers
 from wheelyard.index.mirror_metadata import read_metadata
 from wheelyard.index.slices import FileSlice, in_bytes
 from wheelyard.index.upstream import MADE, UpstreamIndex, source_of
@@ -123,8 +123,9 @@ class MirroredIndex(IndexReader):
         return self._upstream.counters
 
     async def start(self) -> None:
-        """Open the HTTP client. Called once, before anything else."""
+        """Open the HTTP client, and remove what killed processes left. Called once, before anything else."""
         await self._upstream.start()
+        await to_thread.run_sync(remove_leftovers, self._own_spools)
 
     async def stop(self, *, patiently: bool = False) -> None:
         """
@@ -283,11 +284,16 @@ class MirroredIndex(IndexReader):
             return self._store.open(key, wanted)
         return self._upstream.stream(project, listed, size, wanted if size else None)
 
+    @property
+    def _own_spools(self) -> Path:
+        """Folder of spools where the store has none on this machine."""
+        return self._parts.folder / "spool"
+
     def _spool(self) -> DownloadSpool:
         """Make an empty spool where the store need not copy it; blocks."""
         folder = self._store.traits.spool_folder
         if folder is None or not folder.is_dir():
-            folder = self._parts.folder / "spool"
+            folder = self._own_spools
             with wrapped(self._store.name):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return DownloadSpool(folder, self._store.name)
