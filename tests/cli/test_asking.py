@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from plugins.live import READ_SECRET, StartServer, default_config
 from wheelyard.testing.fake_upstream import Answer, FakeUpstream, UpstreamFile
 
 pytestmark = pytest.mark.slow
@@ -54,3 +55,17 @@ def test_nothing_else_is_said(run: Run, root: Path) -> None:
         assert upstream.asked("/simple/six/") > 1
     assert (why.code, why.out) == (1, "")
     assert why.err.splitlines() == [f"error: upstream '{upstream.root}' is not available: it answered 503"]
+
+
+def test_who_asks(run: Run, start_server: StartServer) -> None:
+    """`why` asks a server as nobody first, then with the secret that is piped to it, and says how when there is none."""
+    config = default_config() + "upstreams = []\n"
+    closed = start_server(config=config)
+    asked = ("why", "six", "--url", closed.url)
+    assert run(*asked, text=f"{READ_SECRET}\n").out.startswith("Index 'main' has no project 'six'")
+    refused = run(*asked)
+    assert (refused.code, refused.out) == (2, "")
+    assert "no read secret was given: name the variable that has it with --password-env" in refused.err
+    assert run(*asked, text="wrong\n").code == 1
+    everybodys = start_server(config=f"{config}anonymous_read = true\n")
+    assert run("why", "six", "--url", everybodys.url).out.startswith("Index 'main' has no project 'six'")

@@ -144,9 +144,18 @@ def local_index_name(settings: Settings, name: str | None) -> str:
     return settings.indexes[0].name
 
 
+def open_index(place: Place) -> RemoteIndex:
+    """Return the index of the running server that the options name, asked without a password."""
+    return RemoteIndex(place.url or "", _remote_name(place), user="", password=None)
+
+
+def _remote_name(place: Place) -> str:
+    return place.index or (place.user if place.user not in (None, "__token__") else None) or "main"
+
+
 def remote_index(place: Place, *, wanted: str = "write secret") -> RemoteIndex:
     """Return the index of the running server that the options name; `wanted` is what a person is asked for."""
-    index = place.index or (place.user if place.user not in (None, "__token__") else None) or "main"
+    index = _remote_name(place)
     password = password_from(place.password, place.password_env, wanted=wanted)
     return RemoteIndex(place.url or "", index, user=place.user or index, password=password)
 

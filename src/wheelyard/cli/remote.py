@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S = 60.0  # a delete of a large project takes a while on slow storage
 _HTTP_ERROR = 400
+_UNAUTHORIZED = 401
+
+
+class PasswordNeeded(click.ClickException):
+    """The server wants to know who asks, or does not know the one who does."""
 
 
 class RemoteIndex:
@@ -25,15 +31,15 @@ class RemoteIndex:
         url: Where the server is reached.
         index: Name of the index.
         user: User name of Basic authentication.
-        password: Its password.
+        password: Its password; None asks as nobody.
     """
 
-    def __init__(self, url: str, index: str, *, user: str, password: str) -> None:
+    def __init__(self, url: str, index: str, *, user: str, password: str | None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise click.BadParameter(f"'{shown(url)}' is no http or https URL", param_hint="--url")
         self._start = f"{url.rstrip('/')}/api/v1/indexes/{quote(index, safe='')}/"
-        self._credentials = (user, password)
+        self._credentials = None if password is None else (user, password)
 
     def ask(self, method: str, project: str, *path: str, body: object = None) -> dict[str, Any]:
         """
@@ -76,6 +82,11 @@ def password_from(password: str | None, variable: str | None, *, wanted: str = "
         if not os.environ.get(variable):
             raise click.UsageError(f"the environment variable '{variable}' is not set")
         return os.environ[variable]
+    if not sys.stdin.isatty():
+        piped = sys.stdin.readline().rstrip("\r\n")
+        if not piped:
+            raise click.UsageError(f"no {wanted} was given: name the variable that has it with --password-env")
+        return piped
     entered: str = click.prompt(f"Password ({wanted})", hide_input=True, err=True)
     return entered
 
@@ -88,5 +99,6 @@ def _document(answer: httpx2.Response) -> dict[str, Any]:
     if answer.status_code >= _HTTP_ERROR or not isinstance(document, dict):
         details = document if isinstance(document, dict) else {}
         text = details.get("detail") or details.get("title") or f"it answered {answer.status_code}"
-        raise click.ClickException(f"the server refused: {shown(text)}")
+        kind = PasswordNeeded if answer.status_code == _UNAUTHORIZED else click.ClickException
+        raise kind(f"the server refused: {shown(text)}")
     return document

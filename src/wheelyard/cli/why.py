@@ -13,7 +13,16 @@ import click
 
 from wheelyard.cli.asking import extra_index_option, quiet_log, upstream_overrides
 from wheelyard.cli.flags import examples, flag_command
-from wheelyard.cli.management import Place, load, local_index_name, place_options, project_name, remote_index
+from wheelyard.cli.management import (
+    Place,
+    load,
+    local_index_name,
+    open_index,
+    place_options,
+    project_name,
+    remote_index,
+)
+from wheelyard.cli.remote import PasswordNeeded
 
 _EPILOG = examples(
     "wheelyard why requests",
@@ -46,9 +55,7 @@ def command(*, place: Place, asked: str, as_json: bool, show_all: bool, extra_in
 def _explained(place: Place, name: str, version: str | None, extra_index_url: str | None) -> Mapping[str, Any]:
     project = project_name(name)
     if place.url is not None:
-        return remote_index(place, wanted="read secret").ask_index(
-            "GET", "why", project, *([version] if version else [])
-        )
+        return _told(place, "why", project, *([version] if version else []))
     import anyio  # noqa: PLC0415  not for --help
     import msgspec  # noqa: PLC0415  as above
 
@@ -65,6 +72,14 @@ def _explained(place: Place, name: str, version: str | None, extra_index_url: st
             return explained
 
     return anyio.run(run)
+
+
+def _told(place: Place, *path: str) -> Mapping[str, Any]:
+    """Ask a server; without a password first, if none is given: an index may be read by everybody."""
+    if place.password is None and place.password_env is None:
+        with suppress(PasswordNeeded):
+            return open_index(place).ask_index("GET", *path)
+    return remote_index(place, wanted="read secret").ask_index("GET", *path)
 
 
 def lines(explained: Mapping[str, Any], *, show_all: bool) -> Iterator[str]:
