@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from crash.nursery import INDEX, WRITE_SECRET, FolderServers, Server
+from crash.nursery import INDEX, READ_SECRET, WRITE_SECRET, FolderServers, Server
 from wheelyard.testing.crash import IndexClient, Ledger, check_promises, package
+from wheelyard.testing.fake_upstream import FakeUpstream, UpstreamFile
 
 pytestmark = pytest.mark.slow
 
@@ -46,6 +47,15 @@ def body_length(head: bytes) -> int:
     return int(length)
 
 
+def fill(server: Server, stack: ExitStack) -> None:
+    """Open connections until the server cannot take another."""
+    while open_files(server) < LIMIT:
+        before = open_files(server)
+        stack.enter_context(connected(server))
+        if open_files(server) == before and open_files(server) >= LIMIT - 1:
+            break
+
+
 def test_a_full_table(servers: FolderServers, tmp_path: Path) -> None:
     """With no descriptor left, pages that are ready are served, the rest is 503 that names `ulimit -n`; then all works again."""
     server = servers.start(tmp_path / "root", limits={"RLIMIT_NOFILE": LIMIT})
@@ -56,11 +66,7 @@ def test_a_full_table(servers: FolderServers, tmp_path: Path) -> None:
     with ExitStack() as stack:
         mine = stack.enter_context(connected(server))
         assert b" 200 " in ask(mine, "/simple/demo/")
-        while open_files(server) < LIMIT:
-            before = open_files(server)
-            stack.enter_context(connected(server))
-            if open_files(server) == before and open_files(server) >= LIMIT - 1:
-                break
+        fill(server, stack)
         assert b" 200 " in ask(mine, "/simple/demo/")
         refused = ask(mine, "/simple/other/other-1.0-py3-none-any.whl")
         assert b" 503 " in refused, refused
@@ -75,3 +81,28 @@ def test_a_full_table(servers: FolderServers, tmp_path: Path) -> None:
     client.close()
     assert server.stop() == 0
     assert "internal-error" not in server.log()
+
+
+def test_a_full_table_and_a_file_of_an_upstream(servers: FolderServers, tmp_path: Path) -> None:
+    """With no descriptor left a file that is not here yet is 503, and no fault of the program; later it is fetched."""
+    name = "six-1.0-py3-none-any.whl"
+    config = (
+        f'[{INDEX}]\ntype = "file_system"\nread_secret = "{READ_SECRET}"\nwrite_secret = "{WRITE_SECRET}"\n'
+        '[upstream.one]\nurl = "{}"\n'
+    )
+    path = f"/simple/six/{name}"
+    with FakeUpstream() as upstream:
+        # Elsewhere than its page, so that no connection to it is open yet.
+        upstream.offer("six", UpstreamFile(filename=name, content=LARGE, url=f"{upstream.other_origin}/files/{name}"))
+        server = servers.start(tmp_path / "root", config=config.format(upstream.root), limits={"RLIMIT_NOFILE": LIMIT})
+        with connected(server) as mine:
+            assert b" 200 " in ask(mine, "/simple/six/")
+            with ExitStack() as stack:
+                fill(server, stack)
+                for _ in range(3):
+                    assert b" 503 " in ask(mine, path)
+            # The server has yet to see that the others left.
+            assert any(ask(mine, path).endswith(LARGE) for _ in range(200))
+    assert server.stop() == 0
+    assert "internal-error" not in server.log()
+    assert "download-failed" not in server.log()

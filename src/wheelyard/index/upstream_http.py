@@ -86,6 +86,8 @@ class UpstreamHttp:
         offline: bool = False,
         private_allowed: bool = False,
     ) -> None:
+        # Now, since it loads modules: the first retry may come when no file can be opened.
+        stamina.instrumentation.get_on_retry_hooks()
         self._offline = offline
         self._reach = Reach(httpx2.URL(address.root).host, private_allowed=private_allowed)
         self._address = address
