@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from wheelyard.errors import ProjectNotFound
+from wheelyard.errors import ProjectNotFound, UpstreamOffline
 from wheelyard.index.interface import FileBody, IndexReader
 from wheelyard.model import Filename, NormalizedName, ProjectList, ProjectPage, Revision
 from wheelyard.protocol.untrusted import list_of_names
@@ -80,9 +80,23 @@ class UpstreamChain(IndexReader):
         return peek
 
     async def _ask(self, project: NormalizedName, question: Callable[[IndexReader], Awaitable[T]]) -> T:
+        offline: UpstreamOffline | None = None
         for upstream in self._upstreams:
             try:
                 return await question(upstream)
             except ProjectNotFound:
                 continue
-        raise ProjectNotFound(project)
+            except UpstreamOffline as error:
+                # Nobody is asked, so all that is known is what is kept; a page is kept of the one that answered only.
+                if await _has_page(upstream, project):
+                    raise
+                offline = offline or error
+        raise offline or ProjectNotFound(project)
+
+
+async def _has_page(upstream: IndexReader, project: NormalizedName) -> bool:
+    try:
+        await upstream.page(project)
+    except (ProjectNotFound, UpstreamOffline):
+        return False
+    return True
