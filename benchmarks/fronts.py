@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.corpus import INDEX, Corpus
 from benchmarks.figures import OURS
 from benchmarks.ours import READ_SECRET, WRITE_SECRET, Running, expected
-from benchmarks.peers import PREPARE_S, START_LIMIT_S, DevpiServer, Peer, Proxpi, run
+from benchmarks.peers import DEVPI_USER, PREPARE_S, START_LIMIT_S, DevpiServer, Peer, Proxpi, run
 from benchmarks.running import Subject, free_port, start
 from benchmarks.web import basic
 
@@ -66,8 +66,8 @@ def start_devpi_behind(origin: str, corpus: Corpus, root: Path) -> Running:
     mirror = {"type": "mirror", "volatile": False, "mirror_url": with_credentials(origin)}
     exported = {
         "dumpversion": "2",
-        "users": {"root": {"username": "root"}},
-        "indexes": {"root/mirror": {"indexconfig": mirror, "projects": {}, "files": []}},
+        "users": {DEVPI_USER: {"username": DEVPI_USER}},
+        "indexes": {f"{DEVPI_USER}/mirror": {"indexconfig": mirror, "projects": {}, "files": []}},
     }
     (root / "export").mkdir(parents=True)
     (root / "export" / "dataindex.json").write_text(json.dumps(exported), encoding="utf-8")
@@ -77,7 +77,8 @@ def start_devpi_behind(origin: str, corpus: Corpus, root: Path) -> Running:
         PREPARE_S,
     )
     command = [str(binaries / "devpi-server"), *data, "--host", "127.0.0.1", "--port", str(port)]
-    return _started(peer, "/root/mirror/+simple/", command, corpus, root, port, {})
+    simple = f"/{DEVPI_USER}/mirror/+simple/"
+    return _started(peer, simple, command, corpus, root, port, {})
 
 
 FRONTS: Mapping[str, Front] = {

@@ -161,14 +161,14 @@ class PypiServer(Peer):
         return [str(binaries / "pypi-server"), "run", *options, str(own), str(corpus.packages)]
 
 
-_DEVPI_USER = "root"  # its administrator, who owns the index
+DEVPI_USER = "root"  # its administrator, who owns the index
 
 
 class DevpiServer(Peer):
     """devpi-server: its own storage, filled by its own import."""
 
     name = "devpi-server"
-    simple = f"/{_DEVPI_USER}/main/+simple/"
+    simple = f"/{DEVPI_USER}/main/+simple/"
     uploads = True
     limit_files = 10_000  # a few minutes
 
@@ -202,7 +202,7 @@ class DevpiServer(Peer):
 
     def upload_path(self) -> str:
         """Return the URL of the index itself."""
-        return f"/{_DEVPI_USER}/main/"
+        return f"/{DEVPI_USER}/main/"
 
     def upload_headers(self, subject: Subject) -> Mapping[str, str]:
         """Log in once, as its own client does: with a password each request would cost it 160 ms."""
