@@ -211,7 +211,10 @@ class _Place:
 def _measure_one(place: _Place, key: str, front: Front, rows: _Rows, number: int) -> None:
     with _between(place, key, front, None) as (running, relay):
         upstream = relay.origin
-        rows.crowd.add(key, number, _crowd(place, running, relay))
+        try:
+            rows.crowd.add(key, number, _crowd(place, running, relay))
+        except BenchError as error:  # which says nothing of the rest
+            rows.crowd.notes.setdefault(key, str(error))
         _commands(place, running, upstream, (rows.cold, rows.warm), number)
         rows.large.add(key, number, _large(place, running, upstream))
         _pages(place, running, rows, number)

@@ -222,3 +222,32 @@ async def test_a_folder_in_the_place_of_a_file_is_not_found(root: Path, folder: 
             await reading
     with pytest.raises(RecordDamaged):
         await folder.write({RECORD: b"{}"}, {RECORD: ABSENT})
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("again", [False, True], ids=["seen by its writer", "seen at the start"])
+async def test_the_folder_of_all_projects_is_missed(root: Path, folder: FileSystemBackend, again: bool) -> None:  # noqa: FBT001
+    """Without it no name is "not here", for another index would be asked; and no publish makes it anew."""
+    await put(folder, FILE)
+    await folder.write({RECORD: b"{}"}, {RECORD: ABSENT})
+    backend = FileSystemBackend(root) if again else folder
+    if again:
+        await backend.start()
+    missing = Key("simple/other/index.json")
+    peek = backend.peeker(missing)
+    assert (backend.peek(missing), peek()) == (ABSENT, ABSENT)
+    (root / "simple").rename(root / "gone")
+    assert (backend.peek(missing), peek()) == (None, None)
+    for key in (missing, RECORD):
+        with pytest.raises(StorageUnavailable, match="is gone"):
+            await backend.read(key)
+        with pytest.raises(StorageUnavailable):
+            await backend.write({key: b"{}"}, {key: ABSENT})
+    with pytest.raises(StorageUnavailable):
+        await put(backend, Key("simple/other/other-1.0.tar.gz"))
+    assert not (root / "simple").exists()
+    (root / "simple").mkdir()  # somebody who wants an empty index
+    assert (backend.peek(missing), peek()) == (ABSENT, ABSENT)
+    await backend.write({missing: b"{}"}, {missing: ABSENT})
+    if again:
+        await backend.stop()

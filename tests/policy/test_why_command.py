@@ -163,6 +163,9 @@ def test_osv_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert told("osv", "show", str(tmp_path / "good.json"), *root, capsys=capsys)[0] == 2
     code, _, err = told("osv", "load", str(tmp_path / "good.json"), "--root", "/no/such/folder", capsys=capsys)
     assert (code, "there is no folder" in err) == (2, True)
+    (tmp_path / "cut.zip").write_bytes(b"PK\x03\x04 and no more")
+    code, _, err = told("osv", "load", str(tmp_path / "cut.zip"), *root, capsys=capsys)
+    assert (code, "is no zip archive, or did not arrive whole" in err) == (1, True)
 
 
 def test_osv_one_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

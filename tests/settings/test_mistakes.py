@@ -94,6 +94,7 @@ CASES = {
     ),
     "limit": (MAIN + "[limits]\nform_fields = 0\n", f"{TEXT}: [limits] form_fields: must be at least 1, not 0"),
     "server-is-no-table": (f"server = 1\n{MAIN}", f"{TEXT}: server: must be a table [server], not a number"),
+    "policy-of-nobody": (MAIN + '[policy]\nreserved = ["a"]\n', "[policy]: a policy is that of one index"),
     "misspelled-server": (MAIN + "[sever]\nport = 1\n", "[sever] type: is missing"),
     "same-name": (MAIN + f"[MAIN]\n{INDEX}", f"{TEXT}: [MAIN]: is the same index as [main]: capitals do not count"),
     "slash-in-name": (f'["a/b"]\n{INDEX}', f"{TEXT}: [a/b]: the name of an index stands in URLs"),

@@ -56,7 +56,7 @@ def test_everything(load: Load, tmp_path: Path) -> None:
         + '[upstream.all]\nurl = "https://u.example/simple/"\nusername = { env = "USER_NAME" }\n'
         + f'password = {{ file = "{tmp_path}/password" }}\nmirror = "cache"\ncache_bytes = 5\npage_max_age = 1\n'
         + "page_min_age = 2\nstale_max_age = 0\nabsent_max_age = 0\ntimeout = 4\nconnect_timeout = 5\n"
-        + "private_addresses = true\n"
+        + 'private_addresses = true\nowns = ["Acme", "acme_*"]\n'
         + 'store = { type = "file_system", path = "/mnt/cache", admin_secret = "secret-a" }\n'
     )
     settings = load(text, environ={"USER_NAME": "reader"})
@@ -65,6 +65,7 @@ def test_everything(load: Load, tmp_path: Path) -> None:
     assert isinstance(upstream.store, MirrorStore)
     assert (upstream.store.type, upstream.store.admin_secret) == ("file_system", {"raw": "secret-a"})
     assert (upstream.cache_bytes, upstream.stale_max_age, upstream.private_addresses) == (5, 0, True)
+    assert [str(pattern) for pattern in upstream.owns] == ["acme", "acme-*"]
     assert "secret" not in repr(upstream)
     assert settings.indexes[0].upstreams == ("all",)
 
@@ -105,6 +106,8 @@ CASES = {
         PUBLIC + 'store = { type = "file_system", pat = "/x" }\n',
         "[upstream.public.store] pat: unknown key; did you mean 'path'?",
     ),
+    "owned names as text": (PUBLIC + 'owns = "acme-*"\n', "[upstream.public] owns: must be a list of texts"),
+    "owned name that is none": (PUBLIC + 'owns = ["a/b"]\n', "[upstream.public] owns: 'a/b' is no project name and no"),
     "store and redirect": (
         PUBLIC + 'mirror = "redirect"\nstore = { type = "file_system" }\n',
         "[upstream.public] store: means nothing",

@@ -98,6 +98,10 @@ def _load(source: Path, root: Path) -> Loaded:
 
     if not root.is_dir():
         raise click.UsageError(f"there is no folder '{root}'; name the server's folder with --root")
+    if source.suffix == ".zip" and not is_zipfile(source):
+        raise click.ClickException(
+            f"'{source}' is no zip archive, or did not arrive whole; what was loaded before stays"
+        )
     score = scorer()
     try:
         with acting_as_owner_of(root):

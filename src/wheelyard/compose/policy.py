@@ -70,6 +70,7 @@ def make_policed(
             index.name,
             hosted,
             upstream,
+            origin=origin,
             path=settings.root / "state" / f"squats-{index.name}.json",
             expected=policy.squat_expected,
             clock=now_utc,

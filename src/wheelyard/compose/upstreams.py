@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from anyio import to_thread
@@ -14,11 +15,13 @@ from wheelyard.compose.indexes import now_utc, open_index
 from wheelyard.index.hosted import HostedIndex
 from wheelyard.index.interface import IndexReader
 from wheelyard.index.mirrored import MirroredIndex, MirrorParts
+from wheelyard.index.policy.patterns import NamePattern
 from wheelyard.index.upstream import UpstreamIndex
 from wheelyard.index.upstream_address import UpstreamLimits
 from wheelyard.index.upstream_disk import DocumentFolder
 from wheelyard.index.upstream_memory import UpstreamCounters
-from wheelyard.index.upstreams import UpstreamChain
+from wheelyard.index.upstreams import BoundUpstream, UpstreamChain
+from wheelyard.model import NormalizedName
 from wheelyard.settings import IndexSettings, Settings
 from wheelyard.settings.upstream_values import UpstreamSettings
 from wheelyard.storage.interface import BackendContext
@@ -35,24 +38,43 @@ class Upstreams:
 
     Args:
         opened: By name, in the order they are asked.
+        owners: By name, which projects are asked of that upstream and of no other.
     """
 
-    def __init__(self, opened: Mapping[str, UpstreamIndex | MirroredIndex]) -> None:
+    def __init__(
+        self,
+        opened: Mapping[str, UpstreamIndex | MirroredIndex],
+        owners: Mapping[str, tuple[NamePattern, ...]] = MappingProxyType({}),
+    ) -> None:
         self._opened = opened
+        self._owners = {name: patterns for name, patterns in owners.items() if patterns}
 
     def behind(self, index: IndexSettings) -> UpstreamChain | None:
         """Return the upstreams behind one index as one; None when there are none."""
         names = tuple(self._opened) if index.upstreams is None else index.upstreams
         if not names:
             return None
-        chosen = [self._opened[name] for name in names]
-        readers: list[IndexReader] = [*chosen]
-        return UpstreamChain(readers, url=", ".join(upstream.url for upstream in chosen))
+        url = ", ".join(self._opened[name].url for name in names)
+        return UpstreamChain([self._reader(name) for name in names], url=url)
 
     def parts(self, index: IndexSettings) -> tuple[tuple[str, IndexReader], ...]:
         """Return the upstreams behind one index one by one, with what each is called, for people."""
         names = tuple(self._opened) if index.upstreams is None else index.upstreams
-        return tuple((f"upstream '{name}' ({self._opened[name].url})", self._opened[name]) for name in names)
+        return tuple((f"upstream '{name}' ({self._opened[name].url})", self._reader(name)) for name in names)
+
+    def _reader(self, name: str) -> IndexReader:
+        """Return one upstream, which is not asked for what only others own, even where those are not asked either."""
+        if not self._owners:
+            return self._opened[name]
+        own = self._owners.get(name, ())
+        others = [pattern for other, patterns in self._owners.items() if other != name for pattern in patterns]
+
+        def may_be_asked(project: NormalizedName) -> bool:
+            if any(pattern.matches(project) for pattern in own):
+                return True
+            return not any(pattern.matches(project) for pattern in others)
+
+        return BoundUpstream(self._opened[name], may_be_asked)
 
     async def settle(self) -> None:
         """Wait until no download is under way."""
@@ -88,7 +110,7 @@ async def open_upstreams(settings: Settings, opened: AsyncExitStack, *, patientl
             mirrored = await _open_mirrored(settings, told, opened)
             opened.push_async_callback(mirrored.stop, patiently=patiently)
             found[told.name] = mirrored
-    return Upstreams(found)
+    return Upstreams(found, {told.name: told.owns for told in settings.upstreams})
 
 
 async def _open_mirrored(settings: Settings, told: UpstreamSettings, opened: AsyncExitStack) -> MirroredIndex:

@@ -169,7 +169,7 @@ class Filtered(AccessError):
     def __init__(self, what: str, *, rule: str, reason: str, until: str | None = None, project: str = "") -> None:
         super().__init__(
             f"{shown(what)} is left out by the policy of this index: {shown(reason)}",
-            hint=f"`wheelyard why {shown(project)}` explains it; an administrator can make an exception.",
+            hint=f"`wheelyard why {shown(project)}` explains it; an administrator can change the policy.",
         )
         self.what = what
         self.rule = rule

@@ -18,6 +18,56 @@ from wheelyard.storage.interface import ABSENT, Absent
 T = TypeVar("T")
 
 
+class BoundUpstream(IndexReader):
+    """
+    An upstream that is asked for some names only: those that no other upstream owns.
+
+    To the others it says that it does not have them, without a question to anybody. Its list stays whole: it names nothing
+    that is ours, and shows whoever looks for squatters what is there.
+
+    Args:
+        inner: The upstream.
+        may_be_asked: Tells for which names.
+    """
+
+    def __init__(self, inner: IndexReader, may_be_asked: Callable[[NormalizedName], bool]) -> None:
+        self._inner = inner
+        self._may_be_asked = may_be_asked
+
+    async def list(self) -> ProjectList:
+        """List its projects."""
+        return await self._inner.list()
+
+    async def page(self, project: NormalizedName) -> ProjectPage:
+        """Read a page, of a name that it may be asked for."""
+        return await self._asked(project).page(project)
+
+    async def file(self, project: NormalizedName, filename: Filename) -> FileBody:
+        """Open a file, of a name that it may be asked for."""
+        return await self._asked(project).file(project, filename)
+
+    async def metadata(self, project: NormalizedName, filename: Filename) -> bytes:
+        """Read metadata, of a name that it may be asked for."""
+        return await self._asked(project).metadata(project, filename)
+
+    async def description(self, project: NormalizedName, filename: Filename) -> bytes | None:
+        """Read a description, of a name that it may be asked for."""
+        return await self._asked(project).description(project, filename)
+
+    def peek(self, project: NormalizedName) -> Revision | Absent | None:
+        """Tell the revision, of a name that it may be asked for."""
+        return self._inner.peek(project) if self._may_be_asked(project) else ABSENT
+
+    def peeker(self, project: NormalizedName) -> Callable[[], Revision | Absent | None]:
+        """Return a function that does what `peek` does for one project."""
+        return self._inner.peeker(project) if self._may_be_asked(project) else lambda: ABSENT
+
+    def _asked(self, project: NormalizedName) -> IndexReader:
+        if not self._may_be_asked(project):
+            raise ProjectNotFound(project)
+        return self._inner
+
+
 class UpstreamChain(IndexReader):
     """
     Upstreams in the order they are asked.

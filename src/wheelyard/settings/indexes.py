@@ -79,6 +79,9 @@ def read_indexes(
         if not isinstance(table, Mapping):
             Place(mistakes, document.source).refuse(given, f"unknown key{_about_top_level(given)}")
             continue
+        if name == "policy" and "type" not in table:
+            place.refuse("", "a policy is that of one index: write it as [main.policy], with the name of the index")
+            continue
         _check_name(name, place)
         index = read_index(name, table, place, document=document, environ=environ, options=options)
         if index is not None:

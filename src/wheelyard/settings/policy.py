@@ -94,7 +94,7 @@ def read_moment(value: object) -> datetime:
         raise ValueError(f"{error.message}; write a date like 2026-05-01") from None
 
 
-def _each(parse: Callable[[str], T], *, empty: str | None = None) -> Parser:
+def each_of(parse: Callable[[str], T], *, empty: str | None = None) -> Parser:
     """
     Read a list of texts; all that are wrong are told.
 
@@ -152,21 +152,21 @@ def _selector(value: object) -> Selector:
 
 
 POLICY_KEYS: Final[Mapping[str, Key]] = {
-    "reserved": Key(tuple, parse=_each(NamePattern.parse)),
+    "reserved": Key(tuple, parse=each_of(NamePattern.parse)),
     "upstream_mode": Key(str, parse=_word({mode.value: mode for mode in UpstreamMode})),
-    "upstream_names": Key(tuple, parse=_each(NamePattern.parse)),
-    "deny": Key(tuple, parse=_each(Selector.parse)),
-    "allow": Key(tuple, parse=_each(Selector.parse, empty=f'{_ALL_OR_NOTHING}; upstream_mode = "none" is nothing')),
-    "deny_tags": Key(tuple, parse=_each(TagPattern.parse)),
-    "allow_tags": Key(tuple, parse=_each(TagPattern.parse, empty=f'{_ALL_OR_NOTHING}; files = "sdists" is no wheel')),
+    "upstream_names": Key(tuple, parse=each_of(NamePattern.parse)),
+    "deny": Key(tuple, parse=each_of(Selector.parse)),
+    "allow": Key(tuple, parse=each_of(Selector.parse, empty=f'{_ALL_OR_NOTHING}; upstream_mode = "none" is nothing')),
+    "deny_tags": Key(tuple, parse=each_of(TagPattern.parse)),
+    "allow_tags": Key(tuple, parse=each_of(TagPattern.parse, empty=f'{_ALL_OR_NOTHING}; files = "sdists" is no wheel')),
     "files": Key(str, parse=_word({files.value: files for files in Files})),
     "minimum_age": Key(str, parse=read_duration),
-    "minimum_age_exempt": Key(tuple, parse=_each(NamePattern.parse)),
+    "minimum_age_exempt": Key(tuple, parse=each_of(NamePattern.parse)),
     "frozen_at": Key(str, parse=read_moment),
     "osv_severity": Key(str, parse=_word(_THRESHOLDS)),
     "exceptions": Key(list[Any]),
     "squat_check": Key(bool),
-    "squat_expected": Key(tuple, parse=_each(NamePattern.parse)),
+    "squat_expected": Key(tuple, parse=each_of(NamePattern.parse)),
 }
 """Keys of `[<index>.policy]`."""
 
@@ -174,8 +174,8 @@ EXCEPTION_KEYS: Final[Mapping[str, Key]] = {
     "project": Key(str, required=True, parse=_selector),
     "expires": Key(str, required=True, parse=read_moment),
     "reason": Key(str, required=True, parse=_text),
-    "rules": Key(tuple, parse=_each(_liftable, empty="so nothing would be lifted; leave it out to lift all")),
-    "advisories": Key(tuple, parse=_each(str, empty="which would lift all of them; leave it out to do that")),
+    "rules": Key(tuple, parse=each_of(_liftable, empty="so nothing would be lifted; leave it out to lift all")),
+    "advisories": Key(tuple, parse=each_of(str, empty="which would lift all of them; leave it out to do that")),
 }
 """Keys of `[[<index>.policy.exceptions]]`."""
 

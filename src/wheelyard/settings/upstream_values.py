@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
+from wheelyard.index.policy.patterns import NamePattern
+
 EXTRA_UPSTREAM: Final = "extra-index-url"
 """Name of the upstream that `extra_index_url` is short for."""
 
@@ -51,6 +53,7 @@ class UpstreamSettings:
         absent_max_age: Seconds for which it is believed that the upstream does not have a project.
         timeout: Seconds in which a page must be there.
         connect_timeout: Seconds in which a connection must come about.
+        owns: Names of projects that this upstream is asked for and no other, whether it has them or not.
         private_addresses: Whether its pages may name files on private networks though it is not in one itself.
         store: Where files are kept; None for a folder of this server.
     """
@@ -67,5 +70,6 @@ class UpstreamSettings:
     absent_max_age: int = 30
     timeout: int = 9
     connect_timeout: int = 3
+    owns: tuple[NamePattern, ...] = ()
     private_addresses: bool = False
     store: MirrorStore | None = None

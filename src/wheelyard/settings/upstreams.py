@@ -8,10 +8,12 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from wheelyard.errors import WheelyardError, shown
+from wheelyard.index.policy.patterns import NamePattern
 from wheelyard.settings import addresses
 from wheelyard.settings.documents import Document, read_secret
 from wheelyard.settings.indexes import LoadOptions
 from wheelyard.settings.mistakes import Mistakes, Place
+from wheelyard.settings.policy import each_of
 from wheelyard.settings.tables import Key, keys_of, read_table, wrong_type
 from wheelyard.settings.upstream_values import EXTRA_UPSTREAM, MirrorStore, UpstreamSettings
 from wheelyard.settings.values import IndexSettings
@@ -41,7 +43,9 @@ def _index_url(value: object) -> str:
 
 UPSTREAM_KEYS: Final[Mapping[str, Key]] = {
     name: replace(key, type=Any) if name in (*_SECRETS, "store") else key
-    for name, key in keys_of(UpstreamSettings, parsers={"url": _index_url}, minimums=_MINIMUMS).items()
+    for name, key in keys_of(
+        UpstreamSettings, parsers={"url": _index_url, "owns": each_of(NamePattern.parse)}, minimums=_MINIMUMS
+    ).items()
     if name != "name"
 }
 """Keys of `[upstream.NAME]`."""

@@ -137,6 +137,7 @@ class FileSystemBackend(Backend):
             except OSError as error:
                 if error.errno not in _READABLE or not self._folders.is_there():
                     raise
+            self._folders.is_there()  # looks what there is, so that it is missed when it goes
 
         await to_thread.run_sync(start)
 

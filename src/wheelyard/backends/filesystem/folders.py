@@ -39,11 +39,13 @@ class Folders:
     Attributes:
         root: As given.
         fsync: As given.
+        had_pages: Whether the folder of all projects was ever there.
     """
 
     def __init__(self, root: str, *, fsync: bool) -> None:
         self.root = root
         self.fsync = fsync
+        self.had_pages = False
         # Folders whose entry in their parent is known to be on disk, by inode. Another process may have made one a
         # moment ago and not yet synced its parent, so the first use by this process syncs it too.
         self._durable: dict[str, int] = {}
@@ -64,13 +66,22 @@ class Folders:
         if not self.is_there():
             raise StorageUnavailable(
                 "the storage folder of this index is gone, or what the server made in it",
-                hint="An administrator should check that its volume is mounted, and put `.wheelyard` back or restart the server"
-                " if somebody removed that.",
+                hint="An administrator should check that its volume is mounted. If somebody removed `.wheelyard`, restart the"
+                f" server; if somebody removed `{PAGES}`, put it back, or make it anew, empty, if the index is to be empty.",
             )
 
     def is_there(self) -> bool:
-        """Tell whether the storage folder still holds what `start` made in it."""
-        return os.path.isdir(f"{self.root}/{RESERVED}")  # noqa: PTH112  hot: no Path object per question
+        """
+        Tell whether the storage folder still holds what was made in it.
+
+        The folder of all projects is never removed once it is there (`drop_if_empty`): without it every name would look
+        as if it were not ours, and another index would be asked for it.
+        """
+        if not os.path.isdir(f"{self.root}/{RESERVED}"):  # noqa: PTH112  hot: no Path object per question
+            return False
+        has_pages = os.path.isdir(f"{self.root}/{PAGES}")  # noqa: PTH112  as above
+        self.had_pages = self.had_pages or has_pages
+        return has_pages or not self.had_pages
 
     @contextmanager
     def presence(self) -> Iterator[None]:
@@ -162,7 +173,10 @@ class Folders:
             walked = ""
             for segment in path.split("/") if path else ():
                 walked = f"{walked}/{segment}"
-                child = self._child(folder, segment, key, create=create)
+                is_pages = walked == f"/{PAGES}"
+                # Made anew, the folder of all projects would make everything that was in it "not here" for good.
+                child = self._child(folder, segment, key, create=create and not (is_pages and self.had_pages))
+                self.had_pages = self.had_pages or is_pages
                 try:
                     if create:
                         self._settle(folder, child, walked)

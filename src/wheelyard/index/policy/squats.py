@@ -65,6 +65,7 @@ class SquatWatch:
         index: Name of the index, for the log.
         hosted: Ours.
         elsewhere: The other, as it is: not behind a policy.
+        origin: What the other is called, for the log.
         path: Where the last answer is kept, so that a name is logged once and the list asked for once.
         expected: Names that are there with our knowledge.
         clock: Tells the time, UTC.
@@ -76,6 +77,7 @@ class SquatWatch:
         hosted: IndexReader,
         elsewhere: IndexReader,
         *,
+        origin: str = "",
         path: Path,
         expected: tuple[NamePattern, ...],
         clock: Callable[[], datetime],
@@ -84,6 +86,7 @@ class SquatWatch:
         self.seen = Squats()
         self._hosted = hosted
         self._elsewhere = elsewhere
+        self._origin = origin
         self._path = path
         self._expected = expected
         self._clock = clock
@@ -117,7 +120,7 @@ class SquatWatch:
         before = self.seen
         self.seen = await to_thread.run_sync(self._compared, ours, theirs, now)
         for name in sorted(self.seen.found.keys() - before.found.keys()):
-            _log.warning("squat-alarm", index=self.index, project=name)
+            _log.warning("squat-alarm", index=self.index, project=name, elsewhere=self._origin)
 
     @property
     def _claimed(self) -> Path:

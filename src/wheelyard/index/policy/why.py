@@ -133,7 +133,7 @@ class Explainer:
             text = f"and it is not looked up elsewhere: {error.reason}"
             return self._nothing(project, version, Answers.NOT_LOOKED_UP, text, rule=error.rule)
         except ProjectNotFound:
-            return self._nothing(project, version, Answers.NOBODY, f"and {self._origin} has none either")
+            return self._nothing(project, version, Answers.NOBODY, f"and there is none at {self._origin} either")
         except Filtered as error:
             text = f"and the policy leaves it out: {error.reason}"
             return self._nothing(project, version, Answers.LEFT_OUT, text, rule=error.rule)
