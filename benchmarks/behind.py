@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -259,7 +260,10 @@ def _crowd(place: _Place, running: Running, relay: Relay) -> int:
     def fetch() -> bytes:
         with Connection(origin, subject.headers) as connection:
             together.wait()
-            return connection.get_ok(link.path, {}).body
+            answer = connection.get(link.path, {})
+        if answer.status != HTTPStatus.OK:
+            raise BenchError(f"one of {CROWD} clients is answered with {answer.status}")
+        return answer.body
 
     before = len(relay.asked)
     with ThreadPoolExecutor(CROWD) as pool:
