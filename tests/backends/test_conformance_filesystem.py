@@ -61,6 +61,7 @@ class TestFileSystem(FileSystemSuite):
     fsync = True
 
 
+@pytest.mark.slow  # together: each test starts a process
 class TestFileSystemOfTwoProcesses(FileSystemSuite):
     """With the second backend in a process of its own."""
 

@@ -12,6 +12,7 @@ import pytest
 
 from backends import steps
 from wheelyard.backends.filesystem.backend import FileSystemBackend
+from wheelyard.backends.filesystem.folders import Folders
 from wheelyard.errors import KeyNotFound, RecordDamaged, StorageUnavailable
 from wheelyard.model import Key
 from wheelyard.storage.interface import ABSENT, BackendContext, PutOutcome
@@ -251,3 +252,20 @@ async def test_the_folder_of_all_projects_is_missed(root: Path, folder: FileSyst
     await backend.write({missing: b"{}"}, {missing: ABSENT})
     if again:
         await backend.stop()
+
+
+def test_the_first_project_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of all projects is made for the first time just after it was looked for: the storage was there."""
+    (tmp_path / ".wheelyard").mkdir()
+    folders, look = Folders(str(tmp_path), fsync=False), os.path.isdir
+
+    def look_and_make(path: str) -> bool:
+        found = look(path)
+        if path.endswith("/simple"):
+            with folders.entered(FILE, create=True):
+                pass
+        return found
+
+    monkeypatch.setattr("wheelyard.backends.filesystem.folders.os.path.isdir", look_and_make)
+    assert folders.is_there()
+    assert (tmp_path / "simple").is_dir()

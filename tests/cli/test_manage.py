@@ -18,6 +18,8 @@ from wheelyard.protocol.names import normalize
 from wheelyard.settings import load_settings
 from wheelyard.testing.builders import WheelBuilder
 
+pytestmark = pytest.mark.slow  # each test makes an index, and runs commands on it
+
 Run = Callable[..., Any]
 
 ONE, TWO = "demo-1.0-py3-none-any.whl", "demo-2.0-py3-none-any.whl"

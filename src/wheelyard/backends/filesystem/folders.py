@@ -79,9 +79,11 @@ class Folders:
         """
         if not os.path.isdir(f"{self.root}/{RESERVED}"):  # noqa: PTH112  hot: no Path object per question
             return False
-        has_pages = os.path.isdir(f"{self.root}/{PAGES}")  # noqa: PTH112  as above
-        self.had_pages = self.had_pages or has_pages
-        return has_pages or not self.had_pages
+        had_pages = self.had_pages  # before the folder is looked for: another thread may make it at this moment
+        if os.path.isdir(f"{self.root}/{PAGES}"):  # noqa: PTH112  as above
+            self.had_pages = True
+            return True
+        return not had_pages
 
     @contextmanager
     def presence(self) -> Iterator[None]:
