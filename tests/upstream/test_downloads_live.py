@@ -32,6 +32,13 @@ def server(start_server: StartServer, offered: FakeUpstream) -> LiveServer:
     return start_server(config=f'{CONFIG}[upstream.one]\nurl = "{offered.root}"\n')
 
 
+def paused(offered: FakeUpstream) -> Gate:
+    """Let the upstream stop in the middle of the file until the gate opens."""
+    gate = Gate()
+    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    return gate
+
+
 def client_of(server: LiveServer) -> httpx2.Client:
     return httpx2.Client(base_url=server.url, auth=("main", server.read_secret), trust_env=False, timeout=30)
 
@@ -47,8 +54,7 @@ def spools(server: LiveServer) -> list[Path]:
 
 def test_bytes_pass_while_more_come_in(server: LiveServer, offered: FakeUpstream) -> None:
     """FILE-01: what has come in is sent on before the rest is there, all of it, in order, with its length told."""
-    gate = Gate()
-    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    gate = paused(offered)
     with client_of(server) as client, client.stream("GET", PATH) as answer:
         assert answer.headers["content-length"] == str(len(CONTENT))
         pieces = answer.iter_raw()
@@ -63,8 +69,7 @@ def test_bytes_pass_while_more_come_in(server: LiveServer, offered: FakeUpstream
 
 def test_readers_of_every_kind(server: LiveServer, offered: FakeUpstream) -> None:
     """DC-06: fast readers, one that reads slowly, and readers of ranges share one download."""
-    gate = Gate()
-    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    gate = paused(offered)
 
     def whole() -> bytes:
         with client_of(server) as client:
@@ -90,8 +95,7 @@ def test_readers_of_every_kind(server: LiveServer, offered: FakeUpstream) -> Non
 
 def test_a_reader_who_leaves(server: LiveServer, offered: FakeUpstream) -> None:
     """DC-06: a client that breaks off in the middle costs the next one nothing, and leaves nothing behind."""
-    gate = Gate()
-    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    gate = paused(offered)
     with client_of(server) as client, client.stream("GET", PATH) as answer:
         next(answer.iter_raw())
     gate.open()
@@ -104,8 +108,7 @@ def test_a_reader_who_leaves(server: LiveServer, offered: FakeUpstream) -> None:
 
 def test_those_who_left_are_no_trouble(server: LiveServer, offered: FakeUpstream) -> None:
     """FILE-01: when the next bytes come in, who left in the meantime is no error, and the others get theirs."""
-    gate = Gate()
-    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    gate = paused(offered)
     for _ in range(3):
         with client_of(server) as client, client.stream("GET", PATH) as answer:
             next(answer.iter_raw())
@@ -153,8 +156,7 @@ def test_the_next_request_on_the_same_connection(server: LiveServer, offered: Fa
 
 def test_stopping_in_the_middle(server: LiveServer, offered: FakeUpstream) -> None:
     """A server that is told to end does not wait for a silent upstream, and the next one finds no rest of a file."""
-    gate = Gate()
-    offered.script(LARGE.path, Answer(body=CONTENT, gate=gate, pause_after=PAUSE))
+    gate = paused(offered)
     with client_of(server) as client, client.stream("GET", PATH) as answer:
         next(answer.iter_raw())
     gate.wait_until_reached()

@@ -36,8 +36,8 @@ pytestmark = pytest.mark.anyio
 
 SIX = NormalizedName("six")
 NAME = Filename("six-1.0.tar.gz")
-CONTENT = bytes(range(256)) * 12_000  # 3 MB: more than what is held back, less than what memory keeps
-LARGE = bytes(range(251)) * 40_000  # 10 MB: more than memory keeps
+CONTENT = bytes(range(256)) * 12_000  # 3 MB: more than what is held back
+LARGE = bytes(range(251)) * 40_000  # 10 MB: many pieces
 FILE = UpstreamFile(filename=NAME, content=CONTENT)
 AGED = {"cache_control": "max-age=60", "etag": '"1"'}
 
@@ -113,7 +113,7 @@ async def test_first_bytes_come_early(mirror: MirroredIndex, upstream: FakeUpstr
 
 
 async def test_slow_reader(mirror: MirroredIndex, upstream: FakeUpstream) -> None:
-    """FILE-01: who reads slowly holds nobody up, and gets from the disk what memory no longer has."""
+    """FILE-01: who reads slowly holds nobody up, and gets the rest although the store has taken the file."""
     file = replace(FILE, content=LARGE)
     upstream.offer("six", file)
     body = (await mirror.file(SIX, NAME)).body
